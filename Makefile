@@ -7,13 +7,16 @@ READY := .venv/.ready
 INSTALL := .ci/install $(PYTHON)
 
 # One process a core, whole files at a time: modules share models and judges. More than eight gain nothing.
-PYTEST := $(BIN)/pytest --numprocesses $(shell nproc) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+SPREAD := --numprocesses $(shell nproc) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/pytest $(SPREAD)
 
 # What neither loads a model nor waits: what a small change breaks shows here.
 QUICK := tests/agents/driver tests/agents/search tests/problems tests/process_data tests/reporting tests/runs \
   tests/sandbox/values tests/settings tests/steps tests/tcg/inputs tests/tcg/reading
 
-.PHONY: demo test test-quick test-all coverage lint type docs docs-versions bench selfplay vllm adapters clean
+RUNS ?= 20
+
+.PHONY: demo test test-quick test-repeat test-all coverage lint type docs docs-versions bench selfplay vllm adapters clean
 .DELETE_ON_ERROR:
 
 demo: $(if $(wildcard $(READY)),$(READY),$(MODELS))
@@ -24,6 +27,10 @@ test: $(READY)
 
 test-quick: $(READY)
 	$(PYTEST) -m 'not slow' $(QUICK)
+
+# The suite RUNS times beside four busy loops, with a journal in build/repeated; stopped, it goes on from there.
+test-repeat: $(READY)
+	$(BIN)/python benchmarks/fidelity/repeated_suite.py --runs $(RUNS) -- $(SPREAD)
 
 # Properties on all their examples; what runs long with the judge; the doors against the real packages.
 test-all: $(READY)

@@ -1,4 +1,4 @@
-"""The search of an acting agent: one chain of steps, each of them what the agent does in its state."""
+"""The search of an acting agent: one chain of steps, each the agent's action in its state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SAMPLING = Sampling(max_tokens=LONGEST_ACTION)
 
 
 def acting(problem: Problem, root: State, *, agent: str) -> Search:
-    """Plays one episode with an agent that acts, and answers with the program that it commits.
+    """Plays one episode with an acting agent and returns the program that it commits.
 
     The task's policy, or the driver's, has to be the agent itself (`envs.acting.ActingPolicy`), as in all
     commands that take an agent.

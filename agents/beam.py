@@ -85,7 +85,9 @@ def best(nodes: Sequence[Node], width: int, rank: Rank) -> Part[list[Node]]:
     nodes = [node for node in nodes if not node.ended]
     if len(nodes) <= width:
         return list(nodes)
+    # Asked for only where something has to go: a step scorer costs budget.
     ranks = yield from rank(nodes)
+    # The index breaks ties, so results do not depend on how a sort treats equals.
     order = sorted(range(len(nodes)), key=lambda i: (-ranks[i], i))[:width]
     return [nodes[i] for i in sorted(order)]
 

@@ -62,7 +62,7 @@ def best_of_n_random(
     sampling: Sampling = Sampling(),
     context: SearchContext = ALONE,
 ) -> Search:
-    """Samples n rollouts as `best_of_n` does and chooses one at random: what choosing alone is worth.
+    """Samples n rollouts as `best_of_n` does and chooses one at random: a control for the value of choosing.
 
     Args:
         problem: The question.

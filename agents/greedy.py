@@ -45,7 +45,7 @@ def random_steps(
     sampling: Sampling = Sampling(),
     context: SearchContext = ALONE,
 ) -> Search:
-    """Takes one of `branch` sampled steps at random, whatever the policy or a scorer says of it.
+    """Takes one of `branch` sampled steps at random, whatever its likelihood or score.
 
     Equal samples are one step, so that this is not the policy itself: that is `best_of_n`.
 
@@ -128,5 +128,6 @@ def _by_chance(nodes: Sequence[Node], *, dice: Random) -> Part[list[float]]:
 
 
 def _mixed(nodes: Sequence[Node], *, rank: Rank, epsilon: float, dice: Random) -> Part[list[float]]:
+    # Drawn once a depth, before any ranking: with ε = 1 no scorer is ever asked.
     by_chance = dice.random() < epsilon
     return (yield from (_by_chance(nodes, dice=dice) if by_chance else rank(nodes)))

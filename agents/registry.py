@@ -147,7 +147,7 @@ def agent_spec(text: str) -> Spec:
 
 
 def choice_ppo(problem: Problem, root: State, *, path: str) -> Search:
-    """Follows a chooser that PPO has trained to take one of K proposals.
+    """Follows a chooser that PPO trained to take one of K proposals.
 
     Args:
         problem: The question.
@@ -169,7 +169,7 @@ def _single_selectors(spec: Spec) -> Iterator[tuple[str, str]]:
             try:
                 yield from ((key, str(name)) for name in json.loads(value))
             except ValueError as error:
-                raise UsageError(f"agent {spec}: select is no JSON list: {value}") from error
+                raise UsageError(f"agent {spec}: select is not a JSON list: {value}") from error
         else:
             yield key, value
 
@@ -181,7 +181,7 @@ def _adversary(name: str, shown: str) -> Adversary:
 
 
 def _check_selectors(asked: Spec, arguments: list[tuple[str, str]], shown: str) -> None:
-    """Refuses what is neither a selector nor an argument of an agent that has one of that name."""
+    """Refuses a `select` that is neither a selector nor an argument of the agent itself."""
     value = dict(arguments).get("select")
     if value is None:
         return

@@ -1,4 +1,4 @@
-"""Counts the house: files, rooms of folders, edges between folders, circles, upward imports, lines of source.
+"""Counts the house: files, rooms, edges between folders, circles, upward imports, lines, share of comments.
 
     python benchmarks/house_figures.py [FOLDER …]
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import io
 import statistics
+import tokenize
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -137,13 +139,50 @@ def figures(root: Path) -> dict[str, str]:
     }
 
 
+LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+FOR_TOOLS = ("# noqa", "# type:", "# pyright:", "# pragma:")
+"""Beginnings of comments that no reader needs."""
+
+
+def code_and_comments(source: str) -> tuple[int, int]:
+    """Counts lines of code without docstrings, and lines with a comment for readers, alone or behind code."""
+    docs: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            docs.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    code: set[int] = set()
+    comments = 0
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            comments += not token.string.startswith(FOR_TOOLS)
+        elif token.type not in LAYOUT:
+            code.update(range(token.start[0], token.end[0] + 1))
+    return len(code - docs), comments
+
+
+def comment_shares(root: Path) -> dict[str, float]:
+    """Comment lines per hundred lines of code by folder, and of the whole tree."""
+    code, comments = Counter[str](), Counter[str]()
+    for path in modules(root).values():
+        for folder in (path.parent.relative_to(root).as_posix(), "all of it"):
+            lines, remarks = code_and_comments(path.read_text())
+            code[folder] += lines
+            comments[folder] += remarks
+    return {folder: 100 * comments[folder] / count for folder, count in code.items() if count}
+
+
 def main() -> None:
-    """Prints the table."""
+    """Prints the two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path, default=[Path(__file__).parents[1]])
-    columns = [figures(folder) for folder in parser.parse_args().folders]
+    folders = parser.parse_args().folders
+    columns = [figures(folder) for folder in folders]
     for name in columns[0]:
         print(f"{name:34}", "   |   ".join(column[name] for column in columns))
+    print("\ncomment lines per hundred lines of code")
+    shares = [comment_shares(folder) for folder in folders]
+    for name in sorted({name for column in shares for name in column}):
+        print(f"{name:44}", *(f"{column[name]:6.1f}" if name in column else f"{'':6}" for column in shares))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def _tokens_of(agent: ActingAgent, *, needed: bool) -> int:
     count = getattr(agent, "tokens", None)
     if count is None and needed:
         raise PolicyError(
-            f"{type(agent).__name__} has no attribute tokens, so that a budget of tokens cannot be kept; "
+            f"{type(agent).__name__} has no attribute tokens, so a token budget cannot be enforced; "
             "count them, or give a budget of calls, executions or seconds"
         )
     return int(count or 0)

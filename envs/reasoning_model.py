@@ -231,6 +231,7 @@ class ReasoningModel:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
+        # Caches only save time, and neither futures nor locks can be pickled.
         return {**self.__dict__, "_verdicts": {}, "_process": {}, "_away": {}, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -336,6 +337,7 @@ class ReasoningModel:
         failed = verdict is not None and verdict.outcome is Outcome.INFRASTRUCTURE
         return Transition(
             state=state,
+            # NaN, not 0: what the judge could not decide is masked, not learned as a failed program.
             reward=math.nan if failed else reward.value,
             terminated=verdict is not None or at_limit,
             truncated=False,
@@ -365,6 +367,7 @@ def _is_malformed(state: State) -> bool:
 
 
 def _remember(cache: dict[Key, Value], key: Key, value: Value) -> None:
+    # The oldest entry goes: a dict keeps the order of insertion.
     if len(cache) >= CACHE_ENTRIES:
         cache.pop(next(iter(cache)), None)
     cache[key] = value

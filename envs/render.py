@@ -1,4 +1,4 @@
-"""What an episode looks like: plain text, a rich panel, a picture."""
+"""Pictures of an episode: plain text, a rich panel, an RGB array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment is made of, as strings and numbers, and the handles that those stand for.
+"""The settings of environments as strings and numbers, and the shared handles that those name.
 
 Gymnasium copies an environment's arguments whenever its `spec` is read, and `spec.to_json` writes them
 down. So they are plain values here, and what they name (problems, models, clients) is opened on first use
@@ -47,7 +47,7 @@ class Settings:
     generator: str = "mutation"
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for what can be told without opening anything."""
+        """Raises `UsageError` for every mistake that shows without opening anything."""
         if not self.problems:
             raise UsageError("problems= is needed: the name of a problem set or the path of a JSONL file")
         if self.max_steps < 1:
@@ -64,7 +64,7 @@ class Settings:
 
 
 class SharedJudge:
-    """The process-wide default judge as a value: pickles, copies, and starts nothing until it is asked."""
+    """The process-wide default judge as a value: pickles and copies, and starts with its first batch."""
 
     def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
         """Judges a batch with `default_judge()`."""

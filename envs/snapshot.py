@@ -1,4 +1,4 @@
-"""Saving, restoring and forking through wrappers: what Gymnasium has no call for.
+"""Saving, restoring and forking through wrappers, for which Gymnasium has no call.
 
 `get_state(env)` is a value that holds the environment's own state and that of every wrapper around it
 (TimeLimit's and RecordEpisodeStatistics' counters); `set_state` puts both back; `fork` gives an independent

@@ -5,6 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_RENAMED = {"CalledOff": "Cancelled"}
+"""Earlier name -> name of today."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from warnings import warn  # here, for every program imports this module
+
+    warn(f"{name} is called {_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+    return globals()[_RENAMED[name]]
+
 
 class O1CoderError(Exception):
     """Root of the project's errors; the command line prints its message and exits with 1."""
@@ -25,21 +37,21 @@ class UsageError(O1CoderError):
 
 
 class UnknownNameError(UsageError):
-    """Raised when a name is not registered; the message lists the names that are, the nearest last."""
+    """Raised when a name is not registered; the message has the nearest name, then all that are."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
         """Args: kind of thing ("agent"), the name asked for, the names known, how the message starts."""
         from difflib import get_close_matches  # here, for every program imports this module
 
         names = sorted(known)
-        listed = f"; known: {', '.join(names)}" if names else ""
         nearest = get_close_matches(name, names, n=1)
         guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        super().__init__(f"{where}unknown {kind} {name!r}{listed}{guess}")
+        listed = f"{' K' if guess else '; k'}nown: {', '.join(names)}" if names else ""
+        super().__init__(f"{where}unknown {kind} {name!r}{guess}{listed}")
 
 
 class PluginError(O1CoderError):
-    """Raised when what another package registers cannot be used; names the package and the object."""
+    """Raised when an object that another package registers cannot be used; names both."""
 
 
 class MissingExtraError(O1CoderError):
@@ -84,7 +96,7 @@ class ScorerError(O1CoderError):
 
 
 class SandboxError(O1CoderError):
-    """Raised when a guarantee that was required of the sandbox cannot be given."""
+    """Raised when the sandbox cannot give a required guarantee."""
 
 
 class InfrastructureError(O1CoderError):
@@ -92,11 +104,11 @@ class InfrastructureError(O1CoderError):
 
 
 class BudgetExhausted(O1CoderError):
-    """Thrown into an agent when its budget cannot pay for what it asked."""
+    """Thrown into an agent when its budget cannot pay for its requests."""
 
 
-class CalledOff(O1CoderError):
-    """Raised when a task was ended because nobody waits for it any more."""
+class Cancelled(O1CoderError):
+    """Raised when a task was cancelled because nobody waits for it any more."""
 
 
 class JournalError(O1CoderError):

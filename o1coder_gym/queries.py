@@ -31,7 +31,7 @@ class Propose:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Asks the policy's language model a question beside the process. Answer: as that of `Propose`.
+    """Asks the policy's language model a question outside the process. Answer: as for `Propose`.
 
     The answers are plain text and no steps; they cost tokens and samples as steps do.
 
@@ -117,12 +117,12 @@ Turns: TypeAlias = Part[None]
 
 
 def propose(queries: Sequence[Propose]) -> Part[list[tuple[Proposal, ...]]]:
-    """Asks the policy; the tuples are shorter than asked for only where the budget cut them."""
+    """Asks the policy; a tuple is shorter than requested only if the budget cut it."""
     return cast("list[tuple[Proposal, ...]]", (yield queries))
 
 
 def ask(queries: Sequence[Ask]) -> Part[list[tuple[Proposal, ...]]]:
-    """Asks the policy's language model questions; as `propose`, fewer answers where the budget cut them."""
+    """Asks the policy's language model questions; as with `propose`, the budget may cut answers."""
     return cast("list[tuple[Proposal, ...]]", (yield queries))
 
 

@@ -82,10 +82,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """A reward and what it is made of.
+    """A reward and its terms.
 
     Attributes:
-        value: What is paid; NaN when the judge itself failed.
+        value: The reward; NaN when the judge itself failed.
         terms: Always the keys ``compile``, ``pass``, ``value`` (v), ``outcome`` (R), ``process`` (r_t),
             ``process_return`` ((1/t) Σ γ^j r^j), ``alpha`` and ``phi``, each in [0, 1]; those that need
             a verdict are 0 before the end and NaN when the judge itself failed. Without tests those that
@@ -138,6 +138,8 @@ def process_return(process: Sequence[float], gamma: float) -> float:
     """Computes (1/m) Σ_{j=1..m} γ^j r^j, the process half of φ; the exponent starts at 1; 0 for m = 0."""
     if not process:
         return 0.0
+    # γ^1 r^1 + … + γ^m r^m: the discount is multiplied in before it is used, for the paper's exponent starts
+    # at 1.
     total, discount = 0.0, 1.0
     for reward in process:
         discount *= gamma
@@ -184,6 +186,7 @@ def phi_dense(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> Rewa
     Single rewards lie in [−1, 1].
     """
     terms = reward_terms(evidence, constants)
+    # P_{t−1}; P_0 = 0 is what `process_return` gives of no steps.
     before = process_return(evidence.process[:-1], constants.gamma)
     rise = (1.0 - constants.alpha) * (terms["process_return"] - before)
     least = rise + constants.alpha * constants.tau_fail
@@ -325,8 +328,9 @@ def _elapsed(t: int, horizon: int) -> float:
 
 
 def _paid(value: float, evidence: Evidence, *, without_tests: float) -> float:
-    """Returns `value`, or NaN where the judge could not say, whatever the mode."""
+    """Returns `value`, or NaN if the judge could not decide, whatever the mode."""
     outcome = evidence.verdict.outcome if evidence.verdict is not None else None
+    # A 0 would teach that the program was wrong; NaN is masked by whoever learns from it.
     if outcome in (Outcome.INFRASTRUCTURE, Outcome.UNSUPPORTED):
         return math.nan
     return without_tests if outcome is Outcome.NO_TESTS else value

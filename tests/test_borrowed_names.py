@@ -15,6 +15,8 @@ BORROWED = {
     "transformers.PreTrainedModel.set_attn_implementation": "attention (policies/hf/causal_model.py)",
     "transformers.LlamaConfig._attn_implementation": "attention, and masks in RL (agents/rl/grpo.py)",
     "transformers.LlamaConfig.get_text_config": "sizes of models (policies/hf)",
+    "torch.ops.mkldnn._reorder_linear_weight": "packed weights on a CPU (policies/hf/packed_linear.py)",
+    "torch.ops.mkldnn._linear_pointwise": "the same",
     "trl.trainer.utils._use_triton": "speed of trainings on a CPU (models/batches/projection.py)",
     "trl.kernels.chunked_logprob._forward_tile": "the same",
     "trl.kernels.chunked_logprob._backward_tile": "the same",

@@ -185,3 +185,15 @@ def test_every_package_ships() -> None:
     assert found == set(setuptools["packages"])
     for package, folder in setuptools["package-dir"].items():
         assert MODULES[package.removeprefix("o1coder_gym.")] == ROOT / folder / "__init__.py"
+
+
+@pytest.mark.parametrize(
+    ("source", "counted"),
+    [
+        ('"""Doc."""\n\nx = 1  # why\n# alone\n', (1, 2)),
+        ('def f() -> int:\n    """Doc,\n\n    # no comment.\n    """\n    return 1\n', (2, 0)),
+        ('x = (\n    1,\n\n    2,\n)\ny = "# none"  # noqa: X1\n', (5, 0)),
+    ],
+)
+def test_comments_are_counted_beside_code(source: str, counted: tuple[int, int]) -> None:
+    assert FIGURES.code_and_comments(source) == counted

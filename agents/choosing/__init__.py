@@ -1,4 +1,4 @@
-"""Which of the programs that a search found is its answer: selectors, and an adversary that parts them."""
+"""Choice of a search's answer among its programs: selectors, and an adversary that separates programs."""
 
 from o1coder_gym.agents.choosing.selectors import (
     Program,

@@ -98,6 +98,8 @@ class _Duel:
         by_code: dict[str | None, Program] = {}
         samples: dict[str | None, int] = {}
         for program in judged_programs(self.recording):
+            # Programs that fail a known test are out of the game: the attack is to separate those that no
+            # test separates.
             if program.verdict.outcome in (Outcome.PASS, Outcome.NO_TESTS):
                 code = program.state.code
                 by_code.setdefault(code, program)
@@ -107,6 +109,7 @@ class _Duel:
     def strike(self, *, last: bool = False) -> Part[None]:
         """Attacks the passing programs if enough new ones were found since the last attack."""
         programs = self.passing()
+        # An attack runs every program again: where there are many, one more is not worth another attack.
         few = last or len(programs) <= _FEW
         more = len(programs) > (1 if few else _GROWTH) * len(self.attacked)
         if len(programs) < 2 or not more:
@@ -118,8 +121,10 @@ class _Duel:
             return  # a part that could not be paid says nothing of the whole
         self.attacked, self.found = programs, found
         self.ruled = rulings(self.problem, found)
+        # In this order: only inputs that part programs are worth the tokens of an opinion on their output.
         if self.adversary.asks and self.ruled:
             told = yield from self._told([one.input for one in self.ruled])
+            # Ruled a second time: the model's votes join those of the programs, they do not replace them.
             self.ruled = rulings(self.problem, found, ask=lambda *_: told, trust=_TRUST)
 
     def _weights(self, programs: Sequence[Program]) -> Part[list[float]]:
@@ -155,6 +160,7 @@ class _Duel:
             patience=_PATIENCE,
         )
         try:
+            # `attack` is a coroutine that knows no budget: it says what to run, and is sent what was seen.
             wanted = next(running)
             while True:
                 asked = [Execute(programs[one.program].state, one.inputs) for one in wanted]
@@ -167,7 +173,8 @@ class _Duel:
             return end.value
 
     def _told(self, inputs: Sequence[str]) -> Part[list[list[str]]]:
-        """Returns for each input the outputs that the policy's model says, each a vote."""
+        """Returns for each input the outputs that the policy's model predicts, each a vote."""
+        # The first ones: each later input splits only what those before it left together.
         asked = inputs[:_ASKED]
         answers = yield from ask([Ask(output_question(self.problem, one), _ANSWERS, ANSWER) for one in asked])
         told = [[read_output(one.text, self.problem) for one in drafts] for drafts in answers]
@@ -225,7 +232,7 @@ def against(agent: Agent, adversary: Adversary, *scores: Score, aggregate: Aggre
 
 
 def _fought(search: Search, duel: _Duel) -> Search:
-    """Runs the first player unchanged and lets the second one attack between its turns."""
+    """Runs the first player unchanged; the second player attacks between its turns."""
     return (
         yield from watched(
             search, duel.recording, lambda _: duel.strike(), last=lambda _: duel.strike(last=True)

@@ -1,4 +1,4 @@
-"""Selectors: which of the programs that a search submitted to the judge becomes its answer.
+"""Selectors: they choose a search's answer among the programs that it submitted to the judge.
 
 A selector wraps any agent, also a user's own. It records the answers of the search, keeps every program and
 its verdict, and chooses at the end: by the tests that the search may see, from one execution matrix, at no
@@ -114,7 +114,7 @@ def watched(
 
 
 def choosing(agent: Agent, *scores: Score) -> Agent:
-    """Returns the agent with its answer chosen by selectors among the programs found: self-validation.
+    """Returns the agent, with selectors that choose its answer among the programs found: self-validation.
 
     Args:
         agent: Searches; its own answer is used only where it found no program.
@@ -126,7 +126,7 @@ def choosing(agent: Agent, *scores: Score) -> Agent:
 
 
 def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Agent:
-    """Returns the agent with its answer chosen by the step scorer.
+    """Returns the agent, with a step scorer that chooses its answer among the programs found.
 
     Args:
         agent: Searches; its own answer is used only where it found no program.

@@ -57,6 +57,7 @@ class _Store(Generic[Q, A]):
         keys = [content_hash(self._describe(question), 16) for question in questions]
         asked = dict(zip(keys, questions, strict=True))
         found: dict[str, A] = {}
+        # Usually one round. Another, where a thread that computed some of these questions has failed.
         while left := {key: question for key, question in asked.items() if key not in found}:
             known, mine, others = self._divide(left)
             found |= known
@@ -77,7 +78,7 @@ class _Store(Generic[Q, A]):
             return [question for key, question in asked.items() if key not in self._answers]
 
     def _divide(self, asked: dict[str, Q]) -> tuple[dict[str, A], dict[str, Q], dict[str, Future[A]]]:
-        """Returns known answers, questions for this thread, and futures of those other threads compute."""
+        """Returns known answers, this thread's questions, and futures of those that other threads compute."""
         with self._lock:
             known = {key: self._answers[key] for key in asked if key in self._answers}
             others = {key: self._away[key] for key in asked if key in self._away}
@@ -99,12 +100,15 @@ class _Store(Generic[Q, A]):
             for future in futures:
                 future.cancel()
             raise
+        # What breaks the contract is returned, so that the driver names the fault, but it is not kept for
+        # later runs.
         kept = {key: answer for key, answer in fresh.items() if keep(answer)}
         with self._lock:
             if self._folder is not None:
                 rows = ({"key": key, "answer": self._write(answer)} for key, answer in kept.items())
                 self._folder.append(self._name, *rows)
             self._answers |= kept
+            # `ask` counts every key as a hit afterwards; those computed here are taken off in advance.
             self.hits -= len(mine)
             futures = {key: self._away.pop(key) for key in mine}
         for key, future in futures.items():
@@ -141,12 +145,12 @@ class CachedPolicy:
         return self._store.hits
 
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
-        """Samples actions, or returns what was sampled for an equal request."""
+        """Samples actions, or returns the samples of an equal earlier request."""
         return self._store.ask(requests, self.policy.propose, lambda answer: True)
 
 
 class CachedScorer:
-    """A scorer that scores each state of a problem once; values outside [0, 1] are returned, not cached."""
+    """A scorer that scores each state of a problem once. Values outside [0, 1] are not cached."""
 
     def __init__(self, scorer: StepScorer, folder: RunFolder | None = None) -> None:
         """Wraps a scorer.
@@ -166,7 +170,7 @@ class CachedScorer:
         return self._store.hits
 
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
-        """Scores states, or returns what equal ones got."""
+        """Scores states; returns the cached score where an equal state has one."""
         return self._store.ask(items, self._scorer.score, _is_score)
 
     def unknown(self, items: Sequence[tuple[Problem, State]]) -> list[tuple[Problem, State]]:
@@ -174,7 +178,7 @@ class CachedScorer:
         return self._store.unknown(items)
 
     def keep(self, items: Sequence[tuple[Problem, State]], scores: Sequence[float]) -> None:
-        """Stores what states were scored elsewhere."""
+        """Stores scores that were computed elsewhere."""
         known = dict(zip(items, scores, strict=True))
         self._store.ask(items, lambda asked: [known[item] for item in asked], _is_score)
 
@@ -190,11 +194,13 @@ def _describe_state(item: tuple[Problem, State]) -> Any:
 
 
 def _describe_request(request: PolicyRequest) -> Any:
+    # With the seed: the same state asked twice in a search must give two different samples.
     drawn = [request.n, request.seed, asdict(request.sampling)]
     asked = [] if request.question is None else [request.question]
     return [*_describe_state((request.problem, request.state)), drawn, *asked]
 
 
+# Prompts with their tests are long, and every request of a search hashes the same one.
 @lru_cache(maxsize=1024)
 def _describe_problem(problem: Problem) -> str:
     tests = [case_to_json(test) for test in problem.public_tests]

@@ -105,7 +105,7 @@ class Driver:
                 on arrival. In a feed a key may be reused once its task has finished.
 
         Raises:
-            UsageError, JournalError: As `run`. If `tasks` is no sequence, it cannot be checked in advance:
+            UsageError, JournalError: As `run`. If `tasks` is not a sequence, it cannot be checked in advance:
                 then an unknown problem ends its own task.
         """
         if isinstance(tasks, Sequence):

@@ -41,7 +41,7 @@ _FINISHES = frozenset(get_args(Finish)) - {"budget"}
 
 
 class _Odd(Exception):
-    """Raised where something is not what it should be; the message says what was got and expected."""
+    """Raised for an unexpected value; the message names both the value and what was expected."""
 
 
 def check_reply(payload: Payload, reply: Any) -> Answer:
@@ -77,13 +77,13 @@ def check_result(problem_id: str, result: Any) -> SearchResult:
     """Checks and normalises the result of an agent.
 
     Raises:
-        ConformanceError: When it is no result of this problem.
+        ConformanceError: When it is not a result of this problem.
     """
     return _guarded(ConformanceError, problem_id, lambda: _result(problem_id, result))
 
 
 def _guarded(error: type[O1CoderError], where: str, check: Callable[[], T]) -> T:
-    """Runs a check; whatever goes wrong in the other's object is that object's error."""
+    """Runs a check; an exception inside the checked object becomes an error of that object."""
     try:
         return check()
     except _Odd as odd:
@@ -94,10 +94,11 @@ def _guarded(error: type[O1CoderError], where: str, check: Callable[[], T]) -> T
 
 def _queries(problem_id: str, queries: Any) -> list[Query]:
     if not isinstance(queries, Iterable):
-        raise _Odd(f"the agent failed: TypeError: a {_kind(queries)} is no list of queries")
+        raise _Odd(f"the agent failed: TypeError: a {_kind(queries)} is not a list of queries")
+    # Read once, here: a lazy sequence could give other queries to whoever reads it a second time.
     turn = [_query(problem_id, query) for query in queries]
     if not turn:
-        raise _Odd("the agent yielded an empty turn; a turn asks for something")
+        raise _Odd("the agent yielded an empty list of queries")
     return turn
 
 
@@ -106,11 +107,11 @@ def _query(problem_id: str, query: Any) -> Query:
         _text("a question", query.question)
         return Ask(query.question, _whole("n", query.n, 1), _sampling(query.sampling))
     if not isinstance(query, Propose | Advance | Score | Execute):
-        raise _Odd(f"the agent asked for {query!r:.200}, which is no query")
+        raise _Odd(f"the agent asked for {query!r:.200}, which is not a query")
     state = query.state
     # Not isinstance: a subclass could hash or compare as it likes, and states are keys everywhere.
     if type(state) is not State or state.problem_id != problem_id:
-        raise _Odd(f"the agent asked about {state!r:.200}, which is no state of this problem")
+        raise _Odd(f"the agent asked about {state!r:.200}, which is not a state of this problem")
     if isinstance(query, Propose):
         n, sampling = _whole("n", query.n, 1), _sampling(query.sampling)
         same = n is query.n and sampling is query.sampling
@@ -146,6 +147,7 @@ _EXACT = (float, float, int, int)
 def _sampling(sampling: Any) -> Sampling:
     if not isinstance(sampling, Sampling):
         raise _Odd(f"got a {_kind(sampling)}, expected a Sampling")
+    # Samplings go into the digests of requests, where 1 and 1.0 are written differently.
     numbers = (sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens)
     exact = sampling
     if tuple(map(type, numbers)) != _EXACT:
@@ -164,9 +166,11 @@ def _sampling(sampling: Any) -> Sampling:
 def _result(problem_id: str, result: Any) -> SearchResult:
     if not isinstance(result, SearchResult):
         raise _Odd(f"the agent returned a {_kind(result)}, expected a SearchResult")
+    # The answer is judged on hidden tests by this state: one of another problem would be judged as if it were
+    # its.
     state = result.state
     if state is not None and (type(state) is not State or state.problem_id != problem_id):
-        raise _Odd(f"the agent returned {state!r:.200}, which is no state of this problem")
+        raise _Odd(f"the agent returned {state!r:.200}, which is not a state of this problem")
     value = _share(result.value)
     return result if value is result.value else replace(result, value=value)
 
@@ -184,6 +188,8 @@ def _proposals(request: PolicyRequest, proposals: Any) -> tuple[Proposal, ...]:
 def _proposal(given: Any) -> Proposal:
     if not isinstance(given, Proposal):
         raise _Odd(f"got a {_kind(given)}, expected a Proposal")
+    # Proposals are written to the journal as JSON and read again: what JSON cannot carry would break a
+    # resume.
     _text("a proposal", given.text)
     tokens = _whole("tokens", given.tokens, 0)  # more than were asked for are settled as they are
     if given.finish not in _FINISHES:
@@ -234,13 +240,14 @@ def _transition(state: State, given: Any) -> Transition:
 def _terms(terms: Any) -> Mapping[str, float]:
     if not isinstance(terms, Mapping):
         raise _Odd(f"got a {_kind(terms)} of reward terms, expected a mapping")
+    # The fast path: all terms of our own model are floats already.
     if all(type(value) is float and not math.isinf(value) for value in terms.values()):
         return terms
     return {str(name): _reward(f"term {name}", value) for name, value in terms.items()}
 
 
 def _reward(name: str, value: Any) -> float:
-    """Reads a reward: finite, or NaN where it is not known."""
+    """Reads a reward: finite, or NaN if it is unknown."""
     number = value if type(value) is float else _real(name, value)
     if math.isinf(number):
         raise _Odd(f"{name} is {number}, expected a finite number, or NaN")
@@ -252,7 +259,7 @@ def _verdict(verdict: Any) -> Verdict:
         raise _Odd(f"got a {_kind(verdict)}, expected a Verdict")
     _text("a verdict's error", verdict.error)
     if not all(isinstance(test, CaseResult) for test in verdict.tests):
-        raise _Odd("a verdict's tests are no CaseResults")
+        raise _Odd("a verdict's tests are not CaseResults")
     for test in verdict.tests:
         _text("a test's error", test.error)
         if test.got is not None:
@@ -264,7 +271,7 @@ def _verdict(verdict: Any) -> Verdict:
 
 
 def _score(value: Any) -> float:
-    """Reads a score, and what it cost where that is told."""
+    """Reads a score, and its cost if the scorer reports one."""
     if not isinstance(value, Scored):
         return _share(value)
     tokens = _whole("tokens", value.tokens, 0)
@@ -279,7 +286,8 @@ def _share(value: Any) -> float:
 
 
 def _whole(name: str, value: Any, least: float) -> int:
-    """Reads a whole number: also one of numpy or torch, and a float without a fraction."""
+    """Reads an integer: a Python, numpy or torch one, or a float without a fractional part."""
+    # Not isinstance: a bool is an int to Python, and True as a number of tokens would be written as true.
     if type(value) is not int:
         number = _real(name, value)
         if not number.is_integer():
@@ -291,7 +299,7 @@ def _whole(name: str, value: Any, least: float) -> int:
 
 
 def _real(name: str, value: Any) -> float:
-    """Reads a number; an array of one is none, for nobody knows what its other shapes would mean."""
+    """Reads a number; refuses an array of one element, for other shapes would have no clear meaning."""
     if value is None or isinstance(value, str | bytes | bytearray) or getattr(value, "ndim", 0):
         raise _Odd(f"{name} is {value!r:.80}, expected a number")
     try:

@@ -29,7 +29,7 @@ class Request:
         weight: Worst-case tokens, for the bound of a batch; 0 where there is none.
         slot: Place of the answer in the owner's turn; opaque to the lane.
         serial: Number of the request in the owner's life; opaque to the lane.
-        grant: What the owner's meter reserved for it; opaque to the lane.
+        grant: The reservation of the owner's meter for it; opaque to the lane.
         alone: Whether it must leave in a batch of one.
     """
 
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """Requests of one call, and its outcome after `seconds`: `replies`, or the `error` that was raised."""
+    """The requests of one call, and its outcome after `seconds`: `replies`, or the `error` that it raised."""
 
     lane: Lane
     requests: list[Request]
@@ -97,6 +97,7 @@ class Lane:
         """Prepares the queues; threads start with the first batches."""
         self._waiting: list[tuple[int, int, Request]] = []
         self._order = itertools.count()
+        # Batches on their way to a thread; one None ends one thread (`close`).
         self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self._started = 0
         # Both in the order of departure: the first of each is the first to be overdue.
@@ -105,7 +106,7 @@ class Lane:
 
     @property
     def idle(self) -> int:
-        """Number of batches that could leave now."""
+        """Number of batches that could be dispatched now."""
         # Where calls may overlap, an overdue one frees its place; where they may not, its thread is still
         # inside.
         alone = len(self._overdue) if self.threads == 1 else 0
@@ -145,11 +146,13 @@ class Lane:
             self._inbox.put(batch)
 
     def land(self, batch: Batch) -> None:
-        """Books a returned batch, overdue or not."""
+        """Records a returned batch, overdue or not."""
         # in_flight maps batches to None, so the default comes back only for a batch that is not there:
         # overdue.
         if self.in_flight.pop(batch, batch) is batch:
             self._overdue.pop(batch, None)
+        # From dispatch to landing, so the wait for a free thread counts: it is what a delay of the next batch
+        # costs.
         seconds = time.monotonic() - batch.started
         self.mean_s = seconds if self.mean_s == 0 else 0.8 * self.mean_s + 0.2 * seconds
         self.busy_s += batch.seconds
@@ -168,13 +171,16 @@ class Lane:
         return None
 
     def expire(self) -> list[Request]:
-        """Returns requests that became overdue since the last call, or that wait for a call given up."""
+        """Returns requests that became overdue since the last call, or that wait for an abandoned one."""
         if (deadline := self.deadline) is None or time.monotonic() < deadline:
             return []
+        # Nothing is in flight, and yet the deadline has passed: the only thread is given up, and all who wait
+        # for it fail.
         if not self.in_flight:
             requests = [request for _, _, request in self._waiting]
             self._waiting.clear()
             return requests
+        # Kept as overdue: its reply is paid for, and recorded when it comes.
         batch = next(iter(self.in_flight))
         del self.in_flight[batch]
         self._overdue[batch] = None
@@ -190,6 +196,8 @@ class Lane:
         first = heapq.heappop(self._waiting)[2]
         batch, weight = [first], first.weight
         while self._waiting and not (first.alone or self._waiting[0][2].alone):
+            # Only the first in line is considered: were lighter ones behind it allowed to overtake, a heavy
+            # request might wait for ever.
             weight += self._waiting[0][2].weight
             if self.batch_weight is not None and weight > self.batch_weight:
                 break

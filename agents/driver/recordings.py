@@ -1,4 +1,4 @@
-"""Recordings of searches: all answers that one got, kept by an observer of the driver."""
+"""Recordings of searches: all answers that a search received, kept by an observer of the driver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from o1coder_gym.types import Proposal, Sampling, State, Transition, Usage
 
 @dataclass(slots=True)
 class Recording:
-    """All answers that one search got. Mutable; filled by an observer of a driver.
+    """All answers that one search received. Mutable; an observer of a driver fills it.
 
     Attributes:
         samples: Drawn proposals by state and sampling, in order; those that the budget cut are among them.
@@ -31,6 +31,7 @@ class Recording:
         """Records an answer."""
         if isinstance(query, Propose):
             assert isinstance(answer, tuple)
+            # Equal requests continue one list: the order of drawing is what `sweep` needs to draw them again.
             self.samples.setdefault((query.state, query.sampling), []).extend(answer)
         elif isinstance(query, Ask):
             assert isinstance(answer, tuple)
@@ -42,6 +43,7 @@ class Recording:
                 self.transitions[query.state, query.action] = answer
         elif isinstance(query, Execute):
             assert isinstance(answer, Executed)
+            # Empty: the budget did not pay for it, so it says nothing of the program.
             if answer.results:
                 self.executions.setdefault((query.state, query.inputs), []).append(answer)
         else:
@@ -55,12 +57,12 @@ class Recording:
 
     @property
     def sampling(self) -> Sampling:
-        """How samples were drawn, at the first place that is not greedy; the default where there was none."""
+        """The sampling settings of the first request that is not greedy; the default if there is none."""
         return next((drawn for _, drawn in self.samples if drawn.temperature), Sampling())
 
     @property
     def cut(self) -> list[tuple[State, Proposal]]:
-        """The samples that the budget cut, and where they were drawn."""
+        """The samples that the budget cut, with the states in which they were drawn."""
         return [
             (state, proposal)
             for (state, _), proposals in self.samples.items()

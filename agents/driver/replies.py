@@ -51,7 +51,7 @@ def write_answer(answer: Answer) -> Any:
 
 
 def write_score(score: float) -> Any:
-    """Returns a score as JSON, with the tokens that it cost if it says so; `read_score` is the inverse."""
+    """Returns a score as JSON, with its cost in tokens if the score has one; `read_score` is the inverse."""
     return [float(score), score.tokens] if isinstance(score, Scored) else float(score)
 
 
@@ -84,6 +84,7 @@ def write_proposals(proposals: Sequence[Proposal]) -> list[list[Any]]:
 def read_proposals(row: Sequence[Sequence[Any]]) -> tuple[Proposal, ...]:
     """Reads what `write_proposals` wrote."""
     return tuple(
+        # Rows of earlier versions end before the prompt's tokens: the defaults of `Proposal` stand for them.
         Proposal(text, tokens, logp, tuple(ids), end, *prompt)
         for text, tokens, logp, ids, end, *prompt in row
     )
@@ -94,9 +95,12 @@ def write_transition(transition: Transition) -> dict[str, Any]:
 
     Author and finish are left out: the session finds them again from the samples.
     """
+    # The state before is known to whoever reads the row: it is part of the request. So rows do not grow with
+    # depth.
     step = transition.state.steps[-1]
     return {
         "step": [int(step.type), step.text],
+        # JSON has no NaN; a masked or missing reward must come back as the NaN that it was.
         "reward": _null_if_nan(transition.reward),
         "terminated": transition.terminated,
         "truncated": transition.truncated,

@@ -16,7 +16,7 @@ from o1coder_gym.agents.driver.lanes import Batch, Lane, Request
 from o1coder_gym.agents.driver.session import Session
 from o1coder_gym.agents.driver.tasks import Feed, Observer, Profile, Task, TaskResult
 from o1coder_gym.errors import (
-    CalledOff,
+    Cancelled,
     ConformanceError,
     InfrastructureError,
     JournalError,
@@ -81,7 +81,7 @@ class Parts:
         )
 
     def _model_lane(self, done: SimpleQueue[Batch | None]) -> Lane:
-        """Returns the lane of the model; where its calls may overlap, a slow program holds up no other."""
+        """Returns the lane of the model; if its calls may overlap, a slow program delays no other."""
         threads = int(getattr(self.model, "parallel", 1))
         serve = partial(_advance_or_execute, self.model)
         size = None if threads == 1 else 1
@@ -129,7 +129,7 @@ class Run:
         self._finished: list[TaskResult] = []
         self._done: SimpleQueue[Batch | None] = SimpleQueue()
         if self._feed is not None:
-            # None is no batch: it only wakes the loop, which may be blocked in `_done.get`.
+            # None is not a batch: it only wakes the loop, which may be blocked in `_done.get`.
             self._feed.attach(lambda: self._done.put(None))
         self._policy, self._model, self._scorer = parts.lanes(self._done)
         self._own: dict[int, Lane] = {}
@@ -142,8 +142,11 @@ class Run:
         while True:
             started = time.perf_counter()
             more = self._feed is not None and self._feed.open  # read before the feed is emptied
+            # Before the dispatch: new sessions add their first requests to the batches that leave now.
             self._admit()
-            self._call_off()
+            self._cancel()
+            # The clock stops here: what the caller does with a result between two of ours is not the driver's
+            # time.
             if self._finished:
                 self._wall_s += time.perf_counter() - started
                 yield from self._take_finished()
@@ -151,6 +154,7 @@ class Run:
             if not self._live and not more:
                 return
             self._dispatch()
+            # With nothing in flight there is nothing to wait for, unless tasks may still arrive by the feed.
             if any(lane.busy for lane in self._lanes()) or self._feed is not None:
                 self._deliver(self._landed())
                 self._expire()
@@ -187,18 +191,20 @@ class Run:
             task = next(self._tasks, None) if self._feed is None else self._feed.take()
             if task is None:
                 return
+            # Keys name rows of the journal: two tasks of one key would read each other's answers.
             if task.key in self._keys:
                 raise _twice(task)
             self._keys.add(task.key)
             self._begun += 1
             self._start(task, self._begun)
 
-    def _call_off(self) -> None:
+    def _cancel(self) -> None:
         """Ends the searches that the feed has cancelled."""
-        tasks = self._feed.take_called_off() if self._feed is not None else ()
+        tasks = self._feed.take_cancelled() if self._feed is not None else ()
         for task in tasks:
+            # A list: `_pump` removes the session from the set that is walked through.
             for session in [session for session in self._live if session.task is task]:
-                session.fail(CalledOff(f"{task.key}: called off"))
+                session.fail(Cancelled(f"{task.key}: cancelled"))
                 self._pump(session)
 
     def _start(self, task: Task, order: int) -> None:
@@ -231,11 +237,12 @@ class Run:
     def _fits(
         self, task: Task, problem: Problem, root: State, recorded: Mapping[int, Mapping[str, Any]]
     ) -> bool:
-        """Whether a search makes the requests that the journal holds, as far as its answers go.
+        """Whether a search makes the requests that the journal holds, as far as the journal's answers reach.
 
         Agents of another version may make other requests. Within one version a journal that does not fit is
         an error instead: something is not reproducible.
         """
+        # Without an observer and without a journal: the trial leaves no trace if it fails.
         trial = Session(
             task, problem, root, seed=self._parts.seed, recorded=recorded, sizes=self._parts.sizes
         )
@@ -245,7 +252,7 @@ class Run:
                     trial.recorded(request)
         except JournalError:
             warnings.warn(
-                f"{task.key}: another version began this run, and its agent asked otherwise; asked anew",
+                f"{task.key}: another version began this run, and its agent asked differently; asking again",
                 stacklevel=2,
             )
             return False
@@ -257,6 +264,8 @@ class Run:
 
     def _pump(self, session: Session) -> None:
         """Advances a session until it waits for a lane or has ended."""
+        # A loop: waves that the journal answers in full lead to the next at once, so a resume costs no turn
+        # of a lane.
         while session.outcome is None and session.outstanding == 0:
             for request in session.wave():
                 if not session.recorded(request):
@@ -281,6 +290,7 @@ class Run:
             self._feed.over(outcome.task)
 
     def _lane(self, request: Request) -> Lane:
+        # The payload's type says where it goes: `Payload` is a closed union, and each member has one lane.
         if isinstance(request.payload, PolicyRequest):
             return self._policy_lane(request.owner.task.policy)
         if isinstance(request.payload, Execute):
@@ -312,6 +322,7 @@ class Run:
             return 0.0
         if not self._model.in_flight and not self._scorer.in_flight:
             return 0.0
+        # At worst the wait costs this share of a batch's time, at best it saves a whole batch.
         return policy.waiting_since + _PATIENCE * policy.mean_s - time.monotonic()
 
     def _landed(self) -> list[Batch]:
@@ -327,6 +338,7 @@ class Run:
         found += (self._done.get_nowait() for _ in range(self._done.qsize()))  # nobody else takes any
         landed = [batch for batch in found if batch is not None]
         for batch in landed:
+            # In the loop's thread: the lanes' books have no locks, because only this thread touches them.
             batch.lane.land(batch)
         return landed
 
@@ -343,6 +355,7 @@ class Run:
         if self._parts.timeout_s is None:
             return
         for lane in self._lanes():
+            # Again and again: several batches may be overdue at once, and `expire` returns one of them.
             while requests := lane.expire():
                 for request in requests:
                     request.owner.fail(_failure(lane, f"no answer within {self._parts.timeout_s} s"))
@@ -388,7 +401,7 @@ class Run:
     def _failed(self, batch: Batch, error: BaseException) -> None:
         """Retries the requests of a failed batch one by one; one that fails alone ends its task.
 
-        A prompt that is too long is no failure of the backend: that node becomes a dead end of the search.
+        A prompt that is too long is not a failure of the backend: that node becomes a dead end of the search.
         """
         if len(batch.requests) > 1:
             for request in batch.requests:
@@ -398,6 +411,7 @@ class Run:
         if isinstance(error, PromptTooLongError) and isinstance(request.payload, PolicyRequest):
             request.owner.receive(request, (Proposal("", 0, finish="length"),) * request.payload.n)
             return
+        # The user sees a typed error of this library, with the original one and its traceback as the cause.
         typed = error if isinstance(error, O1CoderError) else _failure(batch.lane, repr(error))
         typed.__cause__ = None if typed is error else error
         request.owner.fail(typed)
@@ -412,7 +426,7 @@ class Run:
 
 
 def check(tasks: Sequence[Task], model: Model, sizes: ModelSizes) -> None:
-    """Refuses tasks of equal keys, of unknown problems and of no known price before anything runs."""
+    """Refuses tasks with equal keys, unknown problems or an unknown price before anything runs."""
     keys: set[str] = set()
     for task in tasks:
         if task.key in keys:
@@ -451,6 +465,8 @@ def _failure(lane: Lane, message: str) -> O1CoderError:
 
 def _advance_or_execute(model: Model, payloads: Sequence[Any]) -> Sequence[Any]:
     """Takes steps and runs programs on inputs, each kind in one batch."""
+    # `execute` is optional in the protocol Model, so a model without it serves all agents that never ask for
+    # it.
     runs = [payload for payload in payloads if isinstance(payload, Execute)]
     if not runs:
         return model.advance(payloads)

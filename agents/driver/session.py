@@ -8,7 +8,7 @@ and on the backends alone, never on the timing of batches.
 A sample that was cut because the budget granted it fewer tokens than requested says nothing about the
 policy: it is settled, recorded and shown to the observer as ``finish="budget"``, but no agent gets it, so
 that none can have it judged. Samples with which a server that ignores ``max_tokens`` overdrew the budget
-are paid for and withheld likewise, and the search ends.
+are paid for and withheld too, and the search ends.
 
 Every search ends: the budget is finite, and a search that pays nothing for `UNPAID_TURNS` turns in a row
 gets `BudgetExhausted`.
@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from o1coder_gym.agents.driver.guards import Payload, check_queries, check_result
@@ -29,6 +30,7 @@ from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, 
 from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Grant, Meter, ModelSizes
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
+from o1coder_gym.specs.own_code import last_frame
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 
 UNPAID_TURNS = 1000
@@ -52,12 +54,12 @@ class _Slot:
 
     @property
     def whole(self) -> tuple[Proposal, ...]:
-        """The samples that the budget did not cut."""
+        """The samples that the budget left complete."""
         return tuple(sample for sample in self.samples if sample.finish != "budget")
 
     @property
     def served(self) -> bool:
-        """Whether the agent gets anything for this query."""
+        """Whether the agent receives anything for this query."""
         return self.answer is not None or bool(self.whole)
 
 
@@ -88,7 +90,7 @@ class Session:
         """Starts the search up to its first turn.
 
         Args:
-            task: What to solve.
+            task: The task to solve.
             problem: The problem it names.
             root: Where the search starts.
             order: Position among the tasks of the run.
@@ -121,6 +123,7 @@ class Session:
         self._error: O1CoderError | None = None
         self._turn: list[_Slot] = []
         self._search: Search | None = None
+        # Up to the first turn, so that an agent that fails at once is an outcome like every other.
         self._resume(lambda: self._begin(root))
 
     def wave(self) -> list[Request]:
@@ -152,7 +155,7 @@ class Session:
         return True
 
     def receive(self, request: Request, answer: Answer) -> None:
-        """Books and records an answer that was checked.
+        """Charges a checked answer to the budget and records it.
 
         An answer that arrives after the session failed is still recorded, because it was paid for.
         """
@@ -169,7 +172,8 @@ class Session:
                 self._abandon(error)
 
     def _row(self, request: Request, answer: Answer) -> dict[str, Any]:
-        """Returns the journal row of an answer; `q` names what was asked, to notice another search."""
+        """Returns the journal row of an answer; its `q` identifies the request, to notice another search."""
+        # `task` comes first: the journal's index reads keys at a fixed place of each line.
         row = {"task": self.task.key, "k": request.serial, "q": name_of(request.payload)}
         row |= {"s": round(self._meter.seconds, 3), "a": write_answer(answer)}
         if isinstance(request.payload, PolicyRequest):
@@ -206,6 +210,8 @@ class Session:
             return None
         if isinstance(query, Score):
             reserved = self._meter.reserve_score()
+            # Requests carry what the meter reserved: it is given back when the answer is booked, whatever
+            # happened between.
             return None if reserved is None else self._issue((self._problem, query.state), grant=reserved)
         if isinstance(query, Advance):
             granted = self._meter.reserve_executions(1)
@@ -222,7 +228,7 @@ class Session:
         return self._issue(payload, weight=grant.n * grant.max_tokens, grant=grant)
 
     def _drawn(self, query: Propose | Ask, grant: Grant) -> PolicyRequest:
-        """Returns what the policy is asked, as far as the budget pays."""
+        """Returns the request to the policy, reduced to what the budget can pay for."""
         task_id, sampling = self._problem.task_id, query.sampling
         if grant.max_tokens != sampling.max_tokens:
             sampling = replace(sampling, max_tokens=grant.max_tokens)
@@ -243,7 +249,8 @@ class Session:
         return request
 
     def _book(self, request: Request, answer: Answer) -> None:
-        """Settles the grant and puts the answer into its slot."""
+        """Settles the reserved budget and puts the answer into its slot."""
+        # Late answers to a session that has failed come here too: they are counted, and go into no slot.
         self.outstanding -= 1
         if self.outcome is not None:
             return
@@ -257,6 +264,7 @@ class Session:
                 prompt_tokens=sum(proposal.prompt_tokens for proposal in answer),
                 cached_tokens=sum(proposal.cached_tokens for proposal in answer),
             )
+            # Extended, not set: a slot may be filled by several waves, as far as each was paid.
             slot.samples.extend(self._remembered(query, request.grant, answer))
             return
         # Reserved as one execution; a step without code did not need it, and gives it back.
@@ -291,6 +299,8 @@ class Session:
         """Marks samples of the turn that exceed the requested length as cut by the budget."""
         for slot in self._turn:
             if isinstance(slot.query, Propose | Ask):
+                # By the agent's own limit, not the granted one: within it the sample is one the policy may
+                # write.
                 most = slot.query.sampling.max_tokens
                 slot.samples = [
                     replace(sample, finish="budget") if sample.tokens > most else sample
@@ -309,6 +319,8 @@ class Session:
 
         A score that was not paid ends the search as well: it cannot be masked, for no number says so.
         """
+        # An unpaid score ends the search by itself (`unscored`), so the turn is judged by what else it asks
+        # for.
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
         unscored = any(isinstance(slot.query, Score) and slot.answer is None for slot in self._turn)
         # Nothing of what costs was served: the next turn could not be either.
@@ -325,6 +337,7 @@ class Session:
 
     def _idles(self) -> bool:
         """Whether the search has made more than `UNPAID_TURNS` turns in a row that cost nothing."""
+        # Counted in what the budget limits: an agent that only spends unlimited things would never end.
         if self._meter.paid > self._paid:
             self._paid, self._unpaid_turns = self._meter.paid, 0
         else:
@@ -332,19 +345,22 @@ class Session:
         return self._unpaid_turns > UNPAID_TURNS
 
     def _stop(self, reason: str) -> None:
-        """Throws `BudgetExhausted` into the agent; an agent that asks on after that gets no result."""
+        """Throws `BudgetExhausted` into the agent; an agent that then asks again gets no result."""
         if self._exhausted:
             name = self.task.key
             self._abandon(ConformanceError(f"{name}: the agent went on after its budget was exhausted"))
             return
+        # Set before the agent runs on: another query of its would come back here and must find the flag.
         self._exhausted = True
         self._observe([slot for slot in self._turn if slot.samples or slot.answer is not None])
         self._exhaust(f"{self.task.key}: {reason}")
 
     def _observe(self, slots: Sequence[_Slot]) -> None:
-        """Calls the observer with each answer; for samples also with those that the budget cut."""
+        """Calls the observer with each answer, and also with samples that the budget cut."""
         if self._observer is None:
             return
+        # After settling and before the agent goes on: the observer sees what this turn has cost, and nothing
+        # later.
         usage = self._meter.usage
         for slot in slots:
             answer = tuple(slot.samples) if isinstance(slot.query, Propose | Ask) else _answer(slot)
@@ -384,16 +400,25 @@ class Session:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a foreign agent's failure, an exit too, ends its own task only
-            failure = O1CoderError(f"{self.task.key}: the agent failed: {type(error).__name__}: {error}")
+            words = f"the agent failed: {type(error).__name__}: {error}{self._line(error)}"
+            failure = O1CoderError(f"{self.task.key}: {words}")
             failure.__cause__ = error
             self._finish(None, failure)
 
+    def _line(self, error: BaseException) -> str:
+        """Says in which line of the agent's file an error came up, if it did there."""
+        code = getattr(self._search, "gi_code", None)
+        frame = last_frame(error, code.co_filename) if code is not None else None
+        return f" ({Path(frame.filename).name}, line {frame.lineno})" if frame else ""
+
     def _finish(self, result: SearchResult | None, error: O1CoderError | None = None) -> None:
+        # A request's failure stays in the result although the agent has answered: its answer is one of a
+        # broken search.
         error = error or self._error
         self.outcome = TaskResult(self.task, result, self._meter.usage, self._exhausted, error)
 
     def _time_is_over(self) -> bool:
-        """Reads the clock, or the journal where it has an answer: resumed runs stop where they did."""
+        """Reads the clock, or the journal if it has an answer: resumed runs stop at the same turn."""
         if self._expired or self.task.budget.seconds is None:
             return self._expired
         row = self._recorded.get(self._serial)

@@ -27,7 +27,7 @@ class Replay:
 
     Attributes:
         result: Its answer.
-        usage: What it spends; no seconds.
+        usage: Its cost, without seconds.
         programs: The terminal states whose programs were judged on the way, in order.
         cut: Whether the budget cut a sample.
         exhausted: Whether the budget ended the search.
@@ -50,13 +50,13 @@ def answer_within(
     seed: int = 0,
     sizes: ModelSizes = UNKNOWN_SIZES,
 ) -> Replay:
-    """Returns what the agent of a recorded task answers within a smaller budget, and what it spends.
+    """Returns what the agent of a recorded task answers, and spends, within a smaller budget.
 
     Args:
         task: The task that was recorded.
         problem: Its problem.
         root: Where its search started.
-        recording: What it was answered.
+        recording: The answers that it received.
         budget: What is spent at most; seconds cannot be replayed and are ignored. Prompts cost what they
             did in the recorded run.
         seed: That of the driver which ran the task; a task's own comes first.
@@ -65,12 +65,16 @@ def answer_within(
     Raises:
         ConformanceError: When the agent makes further queries after `BudgetExhausted`.
     """
+    # The agent is run again, not simulated: it is deterministic given its answers, so it decides as it would
+    # have with the smaller budget.
     teller = _Teller(recording, budget, sizes)
     search = task.begin(problem, root, seed)
     try:
         queries = next(search)
         while (answers := teller.answer(queries)) is not None:
             queries = search.send(answers)
+        # An agent answers by returning (StopIteration) or lets the exception through; a further query breaks
+        # the contract.
         search.throw(BudgetExhausted(f"{task.key}: the budget is spent"))
     except StopIteration as end:
         found = end.value
@@ -86,7 +90,7 @@ class _Teller:
 
     Attributes:
         meter: Pays for each answer as in the driver, one after the other; its clock stands still.
-        told: What the replayed agent was answered.
+        told: The answers that the replayed agent received.
         over: Whether a sample was refused or cut.
         cut: Whether one was cut.
         exhausted: Whether the budget ended the search.
@@ -94,6 +98,7 @@ class _Teller:
 
     def __init__(self, recording: Recording, budget: Budget, sizes: ModelSizes) -> None:
         """Starts with nothing spent."""
+        # A clock that stands still: replaying takes no time that a limit of seconds should count.
         self.meter = Meter(budget, lambda: 0.0, sizes)
         self.told = Recording()
         self.over = self.cut = self.exhausted = False
@@ -103,7 +108,8 @@ class _Teller:
         self._drawn: dict[tuple[State | str, Sampling], int] = {}
 
     def answer(self, queries: Sequence[Query]) -> list[Answer] | None:
-        """Returns the answers of a turn, or None if nothing that costs could be paid."""
+        """Returns the answers of a turn, or None if the budget paid for none of them."""
+        # The same two ends as in `Session`: nothing paid in a turn, or too many turns without a payment.
         before = self.meter.paid
         answers = [self._one(query) for query in queries]
         self._idle = self._idle + 1 if self.meter.paid == before else 0
@@ -148,7 +154,9 @@ class _Teller:
         return tuple(taken)
 
     def _pays(self, proposal: Proposal, max_tokens: int) -> bool:
-        """Pays for a sample; returns whether the budget reaches to its end."""
+        """Pays for a sample; returns whether the budget covers all of it."""
+        # One sample at a time: the driver may grant several at once, but pays for them in this order all the
+        # same.
         grant = self.meter.reserve_samples(1, max_tokens)
         if grant is None:
             return False
@@ -165,6 +173,8 @@ class _Teller:
         return not self.cut
 
     def _transition(self, query: Advance) -> Transition:
+        # Not recorded: the larger budget ended before it, so the smaller one would not have paid for it
+        # either.
         found = self._recording.transitions.get((query.state, query.action))
         if found is None or (found.verdict is not None and not self._execute()):
             return Transition(query.state, math.nan, False, True, "the budget is spent")
@@ -181,13 +191,13 @@ class _Teller:
         return known[asked]
 
     def _execute(self) -> bool:
-        """Pays for an execution; returns whether the budget reaches to it."""
+        """Pays for an execution; returns whether the budget covers it."""
         granted = self.meter.reserve_executions(1)
         self.meter.settle_executions(granted, granted)
         return bool(granted)
 
     def _score(self, query: Score) -> float:
-        """Pays for a score; one that the budget does not reach to ends the search, as in the driver."""
+        """Pays for a score; one that the budget does not cover ends the search, as in the driver."""
         score = self._recording.scores.get(query.state)
         granted = None if score is None or self._unscored else self.meter.reserve_score()
         if score is None or granted is None:
@@ -198,7 +208,7 @@ class _Teller:
 
 
 def _served(query: Query, answer: Answer) -> bool:
-    """Whether an answer has anything for the agent."""
+    """Whether an answer contains anything for the agent."""
     if isinstance(answer, Transition) and isinstance(query, Advance):
         return answer.state is not query.state
     return bool(answer.results if isinstance(answer, Executed) else answer)

@@ -8,6 +8,7 @@ A profile: where the time of a run went.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -47,7 +48,7 @@ class Task:
         return f"{self.name} {self.task_id}" + ("" if self.seed is None else f" seed={self.seed}")
 
     def check_price(self, sizes: ModelSizes) -> None:
-        """Raises UsageError for a budget of FLOPs that nobody can count: the policy's size is not known.
+        """Raises UsageError for a budget of FLOPs if the policy's size, and so their number, is unknown.
 
         Args:
             sizes: Of the driver's models; nobody knows that of a task's own policy.
@@ -58,7 +59,7 @@ class Task:
             raise UsageError(f"{self.key}: {error}") from error
 
     def begin(self, problem: Problem, root: State, seed: int = 0) -> Search:
-        """Starts the search; its context is the same whenever problem, name and seed are.
+        """Starts the search; equal problem, name and seed give an equal context.
 
         Args:
             problem: The problem that the task names.
@@ -66,6 +67,8 @@ class Task:
             seed: That of the run; the task's own comes first.
         """
         of_run = seed if self.seed is None else self.seed
+        # By name and not by place in the run: adding another agent to a comparison leaves this one's draws as
+        # they are.
         stream = derive_stream(of_run, "task", self.task_id, self.name)
         return begin(self.agent, problem, root, SearchContext(stream, self.budget != UNLIMITED))
 
@@ -76,12 +79,12 @@ class TaskResult:
 
     Attributes:
         task: The task.
-        result: What the agent returned; its best so far if a request failed; None if it failed itself
+        result: The agent's result; its best so far if a request failed; None if it failed itself
             or did not answer to `BudgetExhausted`.
-        usage: What was spent. Answers from a cache or journal count as if they had been computed,
+        usage: The cost. Answers from a cache or journal count as if they had been computed,
             so that equal budgets stay equal.
         exhausted: Whether the budget ended the search.
-        error: What went wrong, else None; the journal keeps all answers that were paid for.
+        error: The failure, else None; the journal keeps all answers that were paid for.
     """
 
     task: Task
@@ -110,7 +113,7 @@ class Feed:
         self._lock = threading.Lock()
         self._waiting: deque[Task] = deque()
         self._running: dict[str, Task] = {}
-        self._called_off: list[Task] = []
+        self._cancelled: list[Task] = []
         self._open = True
         self._wake: Callable[[], None] = _nobody
 
@@ -132,11 +135,11 @@ class Feed:
         """
         with self._lock:
             if not self._open:
-                raise UsageError(f"the feed is closed; it takes no {task.key!r}")
+                raise UsageError(f"the feed is closed; it cannot take {task.key!r}")
             self._waiting.append(task)
         self._wake()
 
-    def call_off(self, key: str) -> bool:
+    def cancel(self, key: str) -> bool:
         """Cancels the task of this key: a waiting one is dropped, a running one ends with its best so far.
 
         An unknown key, or that of a finished task, changes nothing, also for later tasks of that key.
@@ -151,9 +154,14 @@ class Feed:
             if not dropped and key in self._running:
                 # The task itself, not its key: it may finish and the key be used again before the driver
                 # looks.
-                self._called_off.append(self._running[key])
+                self._cancelled.append(self._running[key])
         self._wake()
         return dropped
+
+    def call_off(self, key: str) -> bool:
+        """Cancels a task: the earlier name of `cancel`."""
+        warnings.warn("Feed.call_off is called cancel now", DeprecationWarning, stacklevel=2)
+        return self.cancel(key)
 
     def close(self) -> None:
         """Accepts no more tasks; those already queued are still run."""
@@ -169,17 +177,21 @@ class Feed:
         """Returns the next task, or None if none waits; for the driver."""
         with self._lock:
             task = self._waiting.popleft() if self._waiting else None
+            # A key that is running already is refused by the driver; the running task must stay the one to
+            # cancel.
             if task is not None and task.key not in self._running:
                 self._running[task.key] = task
             return task
 
-    def take_called_off(self) -> list[Task]:
+    def take_cancelled(self) -> list[Task]:
         """Returns the running tasks that were cancelled since the last call; for the driver."""
-        if not self._called_off:
+        # Read without the lock, for the driver's loop asks at every turn; one that is just being added is
+        # seen at the next.
+        if not self._cancelled:
             return []
         with self._lock:
-            called_off, self._called_off = self._called_off, []
-            return called_off
+            cancelled, self._cancelled = self._cancelled, []
+            return cancelled
 
     def over(self, task: Task) -> None:
         """Marks a task as finished; for the driver."""

@@ -27,6 +27,7 @@ def tree_record(
     """
     found = finished.result
     root = State(problem.task_id)
+    # The agent's own tree has priors and visit counts; one rebuilt from its answers has only what was taken.
     tree = found.tree if found is not None and isinstance(found.tree, Tree) else observed(recording, root)
     record = tree.record(problem, found.state if found is not None else None)
     record = replace(record, nodes=(*record.nodes, *_cut_leaves(tree, recording, format)))
@@ -37,7 +38,7 @@ def tree_record(
 
 
 def _placed(parting: Parting, places: Mapping[State, int]) -> NodeParting:
-    """Returns a parting whose programs are nodes; one that the tree does not hold is left out."""
+    """Returns a parting whose programs are nodes, without programs that the tree does not hold."""
     outputs = (
         (output, tuple(places[state] for state in states if state in places))
         for output, states in parting.outputs
@@ -62,6 +63,8 @@ def observed(recording: Recording, root: State) -> Tree:
         if child is None:
             continue
         places[transition.state] = child
+        # As in `Tree.add`, but by `done` alone: for an agent without a tree a malformed step need not be an
+        # end.
         if transition.done:
             tree.end(child, transition)
             tree.simulations += 1
@@ -100,7 +103,7 @@ def _parent(state: State) -> State:
 
 
 def _read(text: str, format: str) -> Step:
-    """Reads a step in a format; one of a format that is not known here is kept as text."""
+    """Reads a step in a format; a step of an unknown format is kept as text."""
     step_format = FORMATS.get(format)
     return Step(ActionType.MALFORMED, text) if step_format is None else step_format.parse(text)
 

@@ -72,11 +72,13 @@ def step_advantages(returns: Sequence[Sequence[float]], group: int, gap: float =
         Numbers of the same shape in [−√G, √G]; 0 for episodes that were left out.
     """
     bound = math.sqrt(group)
+    # All returns of the batch in one list, [Σ m_i]: σ is taken over what it divides.
     spread = _deviation([value for one in returns if _counts(one) for value in one])
     # √G bounds the advantages of GRPO (Samuelson); gap / √G is σ of a group with a single success.
     scale = max(spread, gap / bound) + STABILISER
     return [
         [min(max(value / scale, -bound), bound) for value in differences]
+        # Rows start … start + G − 1 are the episodes of one problem.
         for start in range(0, len(returns), group)
         for differences in _differences(returns[start : start + group])
     ]
@@ -116,7 +118,7 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def divergence(process: Sequence[float], verified: Sequence[float], window: int = 10) -> float:
-    """Computes by how much the process reward rose while the pass rate fell, over two windows.
+    """Computes how much the process reward rose while the pass rate fell, over two windows.
 
     Args:
         process: Mean process reward of each update so far, in [0, 1].
@@ -129,6 +131,7 @@ def divergence(process: Sequence[float], verified: Sequence[float], window: int 
     """
     # Updates whose judge failed have no pass rate: both numbers are left out, so that windows stay aligned.
     pairs = [pair for pair in zip(process, verified, strict=True) if not any(map(math.isnan, pair))]
+    # Two full windows or nothing: with fewer updates the noise of single batches would look like a trend.
     if len(pairs) < 2 * window:
         return 0.0
     before, now = pairs[-2 * window : -window], pairs[-window:]

@@ -89,7 +89,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Chooser:
-    """A trained policy with what it must be shown.
+    """A trained policy and the observation that it expects.
 
     Attributes:
         ppo: The stable-baselines3 model.
@@ -104,6 +104,7 @@ class Chooser:
     def choose(self, observation: dict[str, NDArray[np.float32]], mask: NDArray[np.bool_]) -> int:
         """Returns the most likely choice among those allowed by `mask` [K]."""
         tensors, _ = self.ppo.policy.obs_to_tensor(observation)
+        # [1, K]; the mask is applied here, for plain PPO has learned without one.
         logits = self.ppo.policy.get_distribution(tensors).distribution.logits  # pyright: ignore
         scores = np.where(mask, logits.detach().cpu().numpy()[0], -np.inf)
         return int(scores.argmax())
@@ -111,7 +112,7 @@ class Chooser:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How a chooser did.
+    """The results of a chooser's episodes.
 
     Attributes:
         episodes: Number of episodes.
@@ -169,6 +170,7 @@ def train(
         remaining = training.steps - ppo.num_timesteps
         if remaining > 0:
             watch = _Watch(folder / WEIGHTS, alpha, on_progress)
+            # Not reset: the count of steps is the clock of α(t) and of the logs, and goes on after a resume.
             ppo.learn(remaining, watch, reset_num_timesteps=False, tb_log_name=training.algorithm)
             save(ppo, folder / WEIGHTS)
         return Chooser(ppo, features, sampling)
@@ -199,7 +201,7 @@ def evaluate(
     seed: int = 10_000,
     solves: Solves | None = None,
 ) -> Evaluation:
-    """Plays episodes with a chooser, or with random choices among the sensible ones for None.
+    """Plays episodes with a chooser; None chooses at random among the allowed proposals.
 
     Args:
         chooser: Who chooses; the same seed gives all choosers the same tasks and first proposals.
@@ -216,6 +218,7 @@ def evaluate(
             observation, info = env.reset(seed=derive_stream(seed, "episode", episode))
             done = False
             while not done:
+                # [K] of bool: K proposals, of which some may be equal or missing.
                 mask = env.get_wrapper_attr("action_masks")()
                 allowed = np.flatnonzero(mask)
                 action = int(dice.choice(allowed)) if chooser is None else chooser.choose(observation, mask)
@@ -223,6 +226,7 @@ def evaluate(
                 total += float(reward)
                 done = terminated or truncated
             end: State = env.get_wrapper_attr("cursor").state
+            # A caller that holds hidden tests passes `solves`; this module never sees them.
             success = info["is_success"] if solves is None else solves(end)
             solved.setdefault(info["task_id"], []).append(bool(success))
     # By problem: episodes of one problem are not independent, so the interval resamples problems.
@@ -282,8 +286,9 @@ class _Watch(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         ppo = cast(OnPolicyAlgorithm, self.model)
-        # Counted from what was learned from, not from zero, so that a resumed run goes on with its clock.
+        # Counted from what was learned from, not from zero, so that a resumed run continues with its clock.
         updates = ppo.num_timesteps // (ppo.n_steps * ppo.n_envs)
+        # At the first rollout of a process nothing has been learned yet that would be worth writing.
         if updates:
             save(ppo, self._weights)
         if self._alpha is not None:
@@ -295,6 +300,7 @@ class _Watch(BaseCallback):
             self._on_progress(ppo.num_timesteps, sum(recent) / len(recent) if recent else None)
 
     def _on_step(self) -> bool:
+        # A NaN in one reward would make all weights NaN with the next update.
         if np.isnan(self.locals["rewards"]).any():
             raise InfrastructureError(
                 "the judge failed, so a reward is missing; the weights so far are saved"
@@ -343,7 +349,7 @@ def _seed(training: Training) -> int:
 
 
 def _require_same(folder: Path, training: Training) -> None:
-    """Raises `O1CoderError` where the training in a folder was begun otherwise, but for its length."""
+    """Raises `O1CoderError` if a folder's training was begun with other settings, its length aside."""
     begun = json.loads((folder / DESCRIPTION).read_text())
     wanted = {"training": asdict(training), "inputs": _inputs(training)}
     for row in (begun, wanted):
@@ -370,7 +376,7 @@ def _loaded(path: str) -> Chooser:
 
 
 def _offers(state: State, chooser: Chooser) -> Part[list[Offer]]:
-    """Asks for proposals and looks at each; what the budget could not pay is left out."""
+    """Asks for proposals and executes each, without those that the budget could not pay for."""
     (proposals,) = yield from propose([Propose(state, chooser.features.k, chooser.sampling)])
     if not proposals:
         return []
@@ -385,7 +391,7 @@ def _answer(end: Transition | None) -> SearchResult:
 
 
 def _better(best: Transition | None, offer: Offer) -> Transition | None:
-    """Returns the better of the best program so far and the one on offer; none on which the judge failed."""
+    """Returns the better of the best program so far and a new one; never one on which the judge failed."""
     end = offer.transition
     if end.verdict is None or end.verdict.outcome is Outcome.INFRASTRUCTURE:
         return best

@@ -64,9 +64,12 @@ def score_episodes(
 
 
 def _scored(episode: Episode, row: TokenRow, settings: RLSettings, alpha: float) -> Scored:
+    # [m]: r^1 … r^m.
     process = episode.process
     outcome = episode.outcome(settings.tau_pass, settings.tau_fail, fractional=settings.fractional)
     reward = phi(outcome, process, alpha, settings.gamma)
+    # A user's reward is one number of unknown make: it cannot be cut into terms of steps, so all steps get it
+    # whole.
     if settings.reward is not None:
         reward = load_reward(settings.reward)(
             Evidence(process, episode.last.verdict, episode.last.truncated)

@@ -25,7 +25,7 @@ def slots(settings: RLSettings) -> Dataset:
 
 
 def batch_problems(task_ids: Sequence[str], size: int, batch: int, seed: int) -> list[str]:
-    """Returns the problems of a batch: all of them in one random order after the other, cut into batches.
+    """Returns the problems of a batch: random orders of all problems, one after the other, cut into batches.
 
     Args:
         task_ids: The problems to train on.
@@ -36,6 +36,7 @@ def batch_problems(task_ids: Sequence[str], size: int, batch: int, seed: int) ->
     chosen = []
     # A pure function of the batch number: a resumed run meets the problems that an unbroken one would.
     for place in range(batch * size, (batch + 1) * size):
+        # A batch may lie across two passes over the problems, so the pass is found for each place.
         epoch, index = divmod(place, len(task_ids))
         order = random.Random(derive_stream(seed, "epoch", str(epoch))).sample(task_ids, len(task_ids))
         chosen.append(order[index])

@@ -68,6 +68,7 @@ def train_dpo(
         WeightsError: When the model cannot be found.
     """
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
+    # Only where it is set: folders of runs without a reference keep the hash that they were begun with.
     told = to_row(settings) | ({"reference": reference} if reference else {})
     training = Assembly(
         made=provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), told),
@@ -93,7 +94,7 @@ def _assembled(
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
-    # Left out, not cut: half a step is no action of the policy.
+    # Left out, not cut: half a step is not an action of the policy.
     rows = [row for row in rows if _length(row) <= settings.max_length]
     if not rows:
         raise O1CoderError(
@@ -105,6 +106,7 @@ def _assembled(
     # With LoRA the base without adapters is where training starts; TRL needs no second model for that.
     second = reference or (None if adapters else weights)
     held_to = load_weights(model_path(second), settings.dtype)[0] if second else None
+    # The reference too: it reads the same batches, in which rows share their prompts.
     for one in filter(None, (loaded, held_to)):
         share_prefixes(one)
     trainer = PairTrainer(
@@ -116,6 +118,7 @@ def _assembled(
         processing_class=tokenizer,
         peft_config=adapters,
     )
+    # After `filled`: the rows that were put in to fill a batch come behind the `len(rows)` real ones.
     order_rows(trainer, len(rows), neighbours=settings.group_prefixes)
     show_progress(trainer)
     return trainer, {}

@@ -27,8 +27,8 @@ class Episode:
 
     Attributes:
         problem: The question.
-        proposals: What the policy wrote, one per step, m of them.
-        transitions: What each led to.
+        proposals: The policy's samples, one per step, m of them.
+        transitions: The transition of each.
         prose: Whether the last text, judged as a program, holds none (`is_prose`).
         version: Batches that the weights which sampled it had learned from.
     """
@@ -94,9 +94,11 @@ def sample_episodes(
         B episodes, in order.
 
     Raises:
-        O1CoderError: What made an episode impossible: the policy, the scorer or the judge failed.
+        O1CoderError: When an episode is impossible: the policy, the scorer or the judge failed.
     """
+    # Training samples as search and evaluation do, through the driver: the same prompts, parsing and judge.
     recorder = Recorder()
+    # An episode is one rollout of the policy: best of one.
     agent = partial(best_of_n, n=1, sampling=sampling)
     tasks = [
         # By place in the whole batch: equal problems get different episodes, on any number of processes the
@@ -137,7 +139,7 @@ def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:
 
 
 def metrics(episodes: Sequence[Episode]) -> dict[str, float]:
-    """Returns what is logged of a batch of episodes; means over those that could be judged.
+    """Returns the logged figures of a batch of episodes; means over those that could be judged.
 
     Returns:
         ``pass_rate``, ``compile_rate``, ``pass_ratio``, ``format_compliance``, ``steps``, ``tokens``,

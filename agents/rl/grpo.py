@@ -85,27 +85,32 @@ class StepGRPOTrainer(GRPOTrainer):
         """
         if not share_prefixes(arguments["model"]):
             raise UsageError(
-                f"{arguments['model'].name_or_path} cannot be trained step by step: a step may end otherwise "
-                "than the text goes on, and its layers do not take an attention mask that says so"
+                f"{arguments['model'].name_or_path} cannot be trained step by step: a step may end "
+                "differently from how the text continues, and its layers take no attention mask for that"
             )
         self.scored: list[Scored] = []
         self._settings = settings
         self._sampler = sampler
         self._monitor = monitor
+        # Filled by `sample` and read by `reward` and `advantages`: TRL calls the three one after the other,
+        # and passes only text and tensors between them.
         self._round = Round((), ())
         self._likely = torch.empty(0, 0)
         self._parents = torch.empty(0, 0, dtype=torch.long)
+        # Custom rollouts are experimental in TRL, which says so at each start.
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+        # φ is computed in Python of the episodes; TRL sees one reward function and our rollouts.
         super().__init__(rollout_func=self.sample, reward_funcs=[self.reward], **arguments)
         if self.ref_model is not None:
-            # TRL loads it anew; a model that shares no prefixes would take a branch for what comes before.
+            # TRL loads it again; a model that shares no prefixes would take a branch for what comes before.
             share_prefixes(self.accelerator.unwrap_model(self.ref_model))
 
     def train(self, *arguments: Any, **named: Any) -> Any:
-        """Trains and tells of the last batch; gives up what was sampled ahead, and what servers hold."""
+        """Trains; its metrics are those of the last batch. Then the sampler is closed."""
         try:
             outcome = super().train(*arguments, **named)
         finally:
+            # Also when the training fails or is interrupted: servers and threads would live on.
             self._sampler.close()
         return outcome._replace(metrics=_last(self.state.log_history))
 
@@ -120,17 +125,23 @@ class StepGRPOTrainer(GRPOTrainer):
         self._leave_out_unjudged(batch)
         if self._settings.credit != "outcome":
             batch["advantages"] = self.advantages(batch["completion_ids"])
+        # Last, on whatever advantages there are: the weight of a token multiplies its advantage, see
+        # `importance_weights`.
         if self._settings.importance_cap:
             weights = self.importance(batch)
             advantages = batch["advantages"]
+            # [B, T]; TRL's own advantages are one per episode, [B].
             batch["advantages"] = weights * (advantages if advantages.dim() == 2 else advantages[:, None])
         return batch
 
     def _leave_out_unjudged(self, batch: dict[str, Any]) -> None:
         """Masks episodes without a reward: they are in no mean of the loss, and have no KL term."""
+        # [B, 1], so that it multiplies the mask [B, T].
         judged = [[int(one.judged)] for one in self.scored]
         mask = batch["tool_mask"]
         batch["tool_mask"] = mask * torch.tensor(judged, device=mask.device)
+        # The loss is divided by the tokens that are learned from, of all ranks: TRL counted those of masked
+        # episodes too.
         learned: Any = self.accelerator.gather((batch["completion_mask"] * batch["tool_mask"]).sum())
         batch["num_items_in_batch"] = learned.sum()
 
@@ -144,6 +155,7 @@ class StepGRPOTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Computes TRL's loss of a part of the batch."""
+        # A forward pass has a part of the batch, and its rows' parents came with it.
         self._parents = inputs["parents"]
         loss = super()._compute_loss(model, inputs)
         # Later ones of the `iterations` steps on a batch see a policy that has learned from it. Samplers tell
@@ -167,11 +179,14 @@ class StepGRPOTrainer(GRPOTrainer):
     def sample(self, prompts: Sequence[str], trainer: Any = None) -> dict[str, Any]:
         """Samples an episode for each prompt, which is the number of a slot (TRL's ``rollout_func``)."""
         learner = self.accelerator.unwrap_model(self.model)
+        # A prompt of TRL is one text, an episode has one per step: so its "prompt" only says whose episode it
+        # is.
         slots = [int(slot) for slot in prompts]
         self._round = self._sampler.sample(
             slots, self.state.global_step, learner, self.accelerator.process_index
         )
         rows = self._round.rows
+        # T of this batch; TRL pads the completions to the same width.
         width = max(len(row.completion_ids) for row in rows)
         self._parents = parent_table(rows, width).to(self.accelerator.device)
         return {
@@ -197,7 +212,7 @@ class StepGRPOTrainer(GRPOTrainer):
         return [one.reward if one.judged else None for one in self.scored]
 
     def advantages(self, completion_ids: torch.Tensor) -> torch.Tensor:
-        """Returns the advantage of the step that each token was sampled in, ``[B, T]``; 0 for other text."""
+        """Returns the advantage of each token's step, ``[B, T]``; 0 for text that was not sampled."""
         own = self.scored
         # A group may be spread over processes, so its means need the returns of all of them.
         returns = gather_object([scored.returns for scored in own])
@@ -210,6 +225,7 @@ class StepGRPOTrainer(GRPOTrainer):
             found = [one * len(steps) for one, steps in zip(whole, returns, strict=True)]
         # This process has rows [first, first + B) of what was gathered.
         first = self.accelerator.process_index * len(own)
+        # [B, T]; a token has the advantage of the step that it was sampled in.
         table = torch.zeros(completion_ids.shape, device=completion_ids.device)
         for row, (scored, advantages) in enumerate(zip(own, found[first : first + len(own)], strict=True)):
             for place, step in enumerate(scored.row.step_of):
@@ -224,8 +240,10 @@ class StepGRPOTrainer(GRPOTrainer):
         is ahead has older weights, so that the samples are not quite of the policy in training.
         """
         if "old_per_token_logps" not in batch:
+            # π_θold: the policy as it is before the first step on this batch, so no gradient.
             with torch.no_grad():
                 batch["old_per_token_logps"] = self._likelihoods(batch)
+        # [B, T] each: log π_trainer, log π_sampler, and 1 where a token was sampled.
         likely, sampled, mask = self._sides(batch["old_per_token_logps"], batch)
         return importance_weights(likely, sampled, mask, self._settings.importance_cap)
 
@@ -253,7 +271,7 @@ class StepGRPOTrainer(GRPOTrainer):
 
 
 class PathModel:
-    """A model that shows each token those alone that it was sampled after. Called as often as it has rows."""
+    """A model that shows each token only those that it was sampled after. Called once per row of a batch."""
 
     def __init__(self, model: Any, parents: torch.Tensor) -> None:
         """Wraps a model.
@@ -269,6 +287,7 @@ class PathModel:
     def __call__(self, *, attention_mask: torch.Tensor, **inputs: Any) -> Any:
         """Calls the model on the next rows."""
         rows = self._parents[self._done : self._done + len(attention_mask)]
+        # TRL cuts the rows into several calls, in order; each call takes the parents of its own.
         self._done += len(rows)
         return self._model(attention_mask=attention_mask, parents=rows, **inputs)
 
@@ -370,7 +389,7 @@ def _assembled(
 
 
 def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Returns what was logged of the last batch."""
+    """Returns the logged figures of the last batch."""
     return next((row for row in reversed(history) if "episodes/steps" in row), {})
 
 

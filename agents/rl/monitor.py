@@ -1,4 +1,4 @@
-"""The monitor: what is logged of each batch of episodes, and when a training should not go on."""
+"""The monitor: figures of each batch of episodes, and warnings when a training should stop."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ class Monitor:
         policy: Policy,
         further: Mapping[str, float] = MappingProxyType({}),
     ) -> dict[str, float]:
-        """Returns what is logged of a batch.
+        """Returns the figures to log of a batch.
 
         Args:
             scored: Its episodes.
             t: Optimizer steps so far.
-            policy: What has sampled them.
+            policy: The policy that sampled them.
             further: Figures of the sampler, logged beside.
 
         Raises:
@@ -88,6 +88,7 @@ class Monitor:
         every = self._settings.validate_every * self._settings.iterations
         validate = self._validate
         if validate is not None and every and t % every == 0:
+            # One rank measures and the others wait for its result: they must not train on meanwhile.
             measured = ranks.from_first(lambda: validate(policy))
             log |= {f"validation/{name}": value for name, value in measured.items()}
         if self._on_update is not None:
@@ -111,7 +112,7 @@ class Monitor:
         if apart > HACKING and ranks.is_first():
             warnings.warn(
                 f"update {t}: the process reward rises while the pass rate falls, by {apart:.2f}: "
-                "the policy may be exploiting the PRM; train the PRM anew or raise α",
+                "the policy may be exploiting the PRM; retrain the PRM or raise α",
                 stacklevel=3,
             )
         return apart

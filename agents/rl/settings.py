@@ -98,7 +98,7 @@ class RLSettings(Checked):
         check_fields(self)
         check_batch(self.batch, self.rows_at_once, "episodes")
         if self.importance_cap and (self.importance_cap < 1 or self.temperature != 1.0):
-            raise UsageError("an importance cap is 0 or at least 1, and needs a temperature of 1")
+            raise UsageError("an importance cap must be 0 or at least 1, and needs a temperature of 1")
         if self.staleness and not self.importance_cap:
             raise UsageError("a sampler that is ahead needs an importance cap, e.g. --importance-cap 2")
         read_sampler(self.sampler)
@@ -118,7 +118,7 @@ class RLSettings(Checked):
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
         row = to_row(self)
-        # A run goes on with servers at other addresses, and with other options that change no result.
+        # A run continues with servers at other addresses, and with other options that change no result.
         if (kind := parse(self.sampler).name) == "hf":
             row.pop("sampler", None)
         else:

@@ -23,12 +23,12 @@ class TokenRow:
     """An episode as one row of tokens: prompt, then completion.
 
     Attributes:
-        prompt_ids: What was shown before the first step; less, if a later prompt was encoded anew from there.
+        prompt_ids: The prompt before the first step; less, if a later prompt was encoded anew from there.
         completion_ids: All that follows: every token that was sampled, and what the format put in. [T]
         step_of: For each of them the step that it was sampled in, from 0; −1 for text that was put in, which
             must not be learned. [T]
         parents: Place in the completion of the token that it follows; −1 for the prompt's last. [T]
-        logprobs: What the sampler gave it, ≤ 0; 0 for text that was put in. [T]
+        logprobs: The sampler's log-probability, ≤ 0; 0 for text that was inserted. [T]
     """
 
     prompt_ids: tuple[int, ...]
@@ -63,9 +63,11 @@ def row_of(samples: Sequence[Sample]) -> TokenRow:
     Args:
         samples: One per step, ≥ 1.
     """
+    # Only what every prompt begins with is the prompt of the row; a token in it can have no branch.
     row = _Row(_shared(sample.shown for sample in samples))
     for step, sample in enumerate(samples):
         row.show(sample.shown[len(row.prompt_ids) :])
+        # What was sampled follows the last token of its own prompt, whichever branch that is on.
         row.add(sample.ids, step, sample.logprobs)
     ids, steps, parents = map(tuple, (row.ids, row.step_of, row.parents))
     return TokenRow(row.prompt_ids, ids, steps, parents, tuple(row.logprobs))
@@ -84,6 +86,8 @@ class _Row:
 
     def show(self, shown: Sequence[int]) -> None:
         """Goes back to where the path and a prompt part, and adds what the prompt has beyond."""
+        # Not the last token of the row but of the path: tokens of an abandoned branch stay in the row, and
+        # nothing more follows them.
         agree = _common([self.ids[place] for place in self.path], shown)
         del self.path[agree:]
         self.add(shown[agree:], -1, [0.0] * (len(shown) - agree))
@@ -115,7 +119,7 @@ def parent_table(rows: Sequence[TokenRow], width: int) -> Tensor:
 
 
 def _shared(prompts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """Returns what all prompts begin with: the first one, unless a later one was encoded anew."""
+    """Returns what all prompts begin with: the first one, unless a later one was encoded again."""
     return reduce(lambda one, other: one[: _common(one, other)], prompts)
 
 

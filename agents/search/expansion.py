@@ -31,11 +31,14 @@ def expand(tree: Tree, node: Node, n: int, *, sampling: Sampling, prior: Prior) 
     Returns:
         The new children, in order; terminal ones are backed up and closed already.
     """
+    # `pending` is what parallel simulations read to leave this node alone; it must fall again even if the
+    # budget ends in the middle of the draw.
     node.pending += n
     try:
         fresh = yield from grow(tree, [node], n, sampling=sampling)
     finally:
         node.pending -= n
+    # After the draw and for all siblings: a new child changes the shares of those that were there.
     yield from prior(node, fresh)
     return fresh
 
@@ -68,6 +71,8 @@ def _draw(tree: Tree, nodes: Sequence[Node], n: int, sampling: Sampling) -> Part
     drawn = [0] * len(nodes)
     try:
         proposals = yield from propose([Propose(node.state, n, sampling) for node in nodes])
+        # One batch over all nodes and all their distinct actions; `place` brings each answer back to its
+        # node.
         steps = [
             (place, node, *merged) for place, node in enumerate(nodes) for merged in _merge(proposals[place])
         ]
@@ -82,6 +87,8 @@ def _draw(tree: Tree, nodes: Sequence[Node], n: int, sampling: Sampling) -> Part
             if proposal.finish == "length" and not proposal.tokens:
                 node.closed = True  # the prompt does not fit: no sample will ever be drawn here
             child = tree.add(node, proposal, transition, count)
+            # `add` returns None for a step that is there already: another text may have parsed to an equal
+            # step.
             known = child or tree.child(node, transition.state.steps[-1])
             if known is not None:
                 reached.append((known, child is not None))
@@ -115,6 +122,7 @@ def all_at_once(visits: int, width: int) -> int:
 
 def progressive(visits: int, width: int, *, k: float = 1.0, alpha: float = 0.5) -> int:
     """Allows ⌈k · N^α⌉ samples (progressive widening, Coulom 2007), from 1 to `width`."""
+    # At N = 0 the formula gives 0; a node without a sample could never be visited and would stay at 0.
     return min(width, max(1, ceil(k * visits**alpha)))
 
 

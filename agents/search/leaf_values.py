@@ -40,6 +40,7 @@ def rollout(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
 def scored(tree: Tree, flight: Flight, expand: Expand) -> Part[float | None]:
     """Asks the step scorer for the value of the state, unless it is known."""
     node = flight.node
+    # A prior by score has asked already, and a second answer would cost scorer tokens again.
     if node.score is None:
         (node.score,) = yield from score([node.state])
     return node.score
@@ -50,6 +51,8 @@ def mixed(tree: Tree, flight: Flight, expand: Expand, *, estimate: Evaluate = sc
 
     Both weigh the same: AlphaGo's leaf value with λ = ½ (Silver et al. 2016, doi 10.1038/nature16961).
     """
+    # Two separate evaluations instead of (1 − λ)·v + λ·z: W / N averages them, and with equal weights that is
+    # λ = ½.
     value = yield from estimate(tree, flight, expand)
     if value is not None:
         tree.backward(flight.node, value)
@@ -99,10 +102,12 @@ def by_path_scores(nodes: Sequence[Node], *, aggregate: Aggregate) -> Part[list[
 
 def scores_of_states(states: Sequence[State]) -> Part[list[list[float]]]:
     """Scores every step of some chains, asking for each prefix once; malformed steps have score 0."""
+    # Prefixes of lengths 1 … m of each chain: r^j is the score of S^{1:j}, not of the step alone.
     prefixes = [
         [State(state.problem_id, state.steps[:j]) for j in range(1, state.depth + 1)] for state in states
     ]
     asked = [prefix for chain in prefixes for prefix in chain if _readable(prefix)]
+    # Chains of one search share their first steps, so most prefixes come up more than once.
     asked = list(dict.fromkeys(asked))
     known: dict[State, float] = {}
     if asked:

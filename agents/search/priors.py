@@ -43,6 +43,7 @@ def by_logprob(node: Node, fresh: Sequence[Node], *, temperature: float = 1.0) -
 
 def by_score(node: Node, fresh: Sequence[Node], *, temperature: float = 0.25) -> Turns:
     """Gives each step the softmax of its score; asks the step scorer for the new ones, ends left out."""
+    # Only new children are asked for: the old ones have their score from the expansion that made them.
     unscored = [child for child in fresh if not child.ended]
     if unscored:
         scores = yield from score([child.state for child in unscored])

@@ -66,6 +66,7 @@ class Rollout:
         self.state, self.last = transition.state, transition
         self.tokens += proposal.tokens
         self.kept += proposal.kept_tokens
+        # A sum with an unknown term is unknown: counting it as 0 would rank that path above all others.
         known = self.logprob is not None and proposal.logprob is not None
         self.logprob = self.logprob + proposal.logprob if known else None  # pyright: ignore[reportOperatorIssue]
 

@@ -25,6 +25,7 @@ def search(
     """
     if parallel < 1:
         raise UsageError(f"parallel must be at least 1, got {parallel}")
+    # own.
     last = tree.simulations + simulations
 
     def solved() -> bool:
@@ -56,6 +57,7 @@ def concurrently(begin: Begin, parallel: int, stop: Callable[[], bool]) -> Turns
                 _resume(running, simulation, None)
             if not running or stop():
                 return
+            # A simulation never mixes kinds in one turn, so its first query tells what it waits for.
             cheap = [waiting for waiting in running if not isinstance(waiting[1][0], Propose)]
             asking = cheap or running
             # The turn is flat; answers come in its order, so each simulation takes as many as it asked.

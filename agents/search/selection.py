@@ -22,7 +22,11 @@ def uct(node: Node, *, c: float = 1.4) -> Node | None:
     W_i / N_i + c √(2 ln(N + O) / (N_i + O_i)) / √2; with nothing in flight it is plain UCT with
     constant c. Untried children go first, in order.
     """
+    # c is the constant of UCT in the usual form c √(ln N / N_i): the √2 of the paper and its inverse cancel.
+    # At least ln 1: at the first simulation of a fresh tree nothing is counted yet.
     scale = c * sqrt(log(max(node.visits + node.unobserved, 1)))
+    # First-play value: a child that is in flight but not yet evaluated has no mean, and 0 would call it a
+    # failure.
     first_play = node.total / node.visits if node.visits else 0.0
     best, best_score = None, -inf
     for child in node.children:
@@ -42,6 +46,7 @@ def uct(node: Node, *, c: float = 1.4) -> Node | None:
 
 def uct_virtual_loss(node: Node, *, c: float = 1.4, loss: float = 1.0) -> Node | None:
     """Chooses by UCT with plain virtual loss: each simulation in flight counts as `loss` lost visits."""
+    # The losses count as visits of the parent too, or the exploration term would not see them.
     scale = c * sqrt(log(max(node.visits + loss * node.unobserved, 1)))
     best, best_score = None, -inf
     for child in node.children:

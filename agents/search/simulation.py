@@ -124,7 +124,7 @@ def expand(tree: Tree, flight: Flight, rules: Rules) -> Part[bool]:
     leaves = [child for child in fresh if not child.closed]
     if not leaves:
         # Ends were backed up when they were attached. Beyond the width a step that was known counts as a
-        # visit, so that selection comes to other paths too; within the width it is no news.
+        # visit, so that selection comes to other paths too; within the width it is nothing new.
         if not fresh and node.asked > tree.width and node.visits:
             tree.backward(node, node.mean)
         return False

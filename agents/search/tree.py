@@ -67,7 +67,7 @@ class Node:
         ended: Whether the episode ends here; a step that cannot be read is an end of value 0.
         closed: Whether nothing can follow: it has ended, or the prompt is longer than the policy's context.
         born: Simulations that had begun when the node was made.
-        author: Who wrote the step.
+        author: The author of the step.
         finish: Why the sample ended that the step is.
     """
 
@@ -186,13 +186,14 @@ class Tree:
         """
         child = self.attach(parent, proposal, transition, count)
         # A step that cannot be read is an end of value 0 to the search, also where the model lets the episode
-        # go on.
+        # continue.
         if child is not None and (transition.done or transition.state.steps[-1].type is ActionType.MALFORMED):
             self.end(child, transition)
         return child
 
     def attach(self, parent: Node, proposal: Proposal, transition: Transition, count: int = 1) -> Node | None:
         """Adds a state as `add` does, but leaves the evaluation of a terminal state to the caller."""
+        # By the parsed step, not the text: two texts that mean the same step lead to one state.
         known = self.child(parent, transition.state.steps[-1])
         if known is not None:
             known.count += count
@@ -247,6 +248,7 @@ class Tree:
 
     def best(self) -> Node | None:
         """Returns the program of highest value, ties by mean log-probability; unjudged ones come last."""
+        # Only what was judged: an unreadable step is an end as well, but no program to answer with.
         ends = [node for node in self.nodes if node.verdict is not None]
         return max(ends, key=_rank, default=None)
 
@@ -268,6 +270,8 @@ class Tree:
         nodes = [node for node in self.nodes if node.state == state]
         if not nodes:
             raise KeyError(f"{state.problem_id}: no node at depth {state.depth} has this state")
+        # The nodes move with their statistics: what was learned below `state` is as true of it as of the
+        # whole tree.
         tree = Tree(state, width=self.width, alpha_compile=self.alpha_compile)
         tree.nodes = list(_below(nodes[0]))
         # Parents before children, in the order of creation, as `from_row` and ties by index rely on.
@@ -398,6 +402,7 @@ def _fill(node: Node, row: Mapping[str, Any]) -> None:
 
 
 def _below(node: Node) -> Iterator[Node]:
+    # A stack instead of recursion: chains may be deeper than Python's recursion limit.
     stack: list[Node] = [node]
     while stack:
         node = stack.pop()
@@ -421,6 +426,8 @@ class Flight:
 
     def __init__(self, path: list[Node]) -> None:
         """Enters the nodes of a path, root first, ≥ 1 of them."""
+        # O is raised before the first request leaves, so a simulation that starts meanwhile already avoids
+        # this path.
         self.node = path[-1]
         self._path = path
         for node in path:

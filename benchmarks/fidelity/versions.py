@@ -38,6 +38,8 @@ JUDGE = (
     "tests/sandbox/test_limits.py",
     "tests/sandbox/test_repetition.py",
     "tests/sandbox/test_checkers.py",
+    "tests/sandbox/test_starvation.py",
+    "tests/sandbox/zygote",
 )
 """Right programs over Python's breadth, and what the judge says of tests."""
 MODELS = (

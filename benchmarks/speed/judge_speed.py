@@ -208,6 +208,8 @@ def reference_tasks() -> Iterator[ReferenceTask]:
     path = Path(os.environ["O1CODER_DATA"]) / "evalplus" / "HumanEvalPlus.jsonl.gz"
     with gzip.open(path, "rt") as lines:
         for row in map(json.loads, lines):
+            if row["entry_point"] == "find_zero":
+                continue  # evalplus fails every program: findings/evalplus_fails_every_humaneval_32.sh
             program = row["prompt"] + row["canonical_solution"]
             namespace: dict[str, Any] = {}
             exec(program, namespace)

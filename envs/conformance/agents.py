@@ -196,7 +196,7 @@ def _is_open(state: State, seen: Minutes) -> bool:
 
 
 def _resume(step: Callable[[], Any]) -> Any:
-    """Lets the agent go on; whatever it raises is its own fault."""
+    """Lets the agent continue; whatever it raises is its own fault."""
     try:
         return step()
     except StopIteration:

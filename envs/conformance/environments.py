@@ -63,7 +63,7 @@ def check_environment(
 
     Args:
         make: Makes a new one whenever it is called.
-        actions: What is done, in turn; None takes `TEXT_ACTIONS`, or samples of a numeric action space.
+        actions: The actions, in turn; None takes `TEXT_ACTIONS`, or samples of a numeric action space.
         reward_range: Bounds of a single reward.
         hidden: Texts that must not be reachable from the environment.
         steps: Steps taken; an episode that ends is followed by the next.
@@ -145,7 +145,7 @@ def _check_fresh(records: Sequence[Record]) -> None:
 
 
 def _check_clones(env: Env, script: Sequence[Any]) -> None:
-    """Forks, restores and goes on, in the middle of the script."""
+    """Forks, restores and continues in the middle of the script."""
     # In the middle of an episode, where a forgotten field would change what follows.
     half = len(script) // 2
     _run(env, script[:half], seed=1)

@@ -120,7 +120,7 @@ class ChoiceInteraction:
         proposed = policy.propose([self._request(model, cursor) for cursor in live]) if live else []
         if [len(proposals) for proposals in proposed] != [self.k] * len(live):
             raise PolicyError(
-                f"asked for {self.k} proposals for each of {len(live)} states, got another number"
+                f"asked for {self.k} proposals for each of {len(live)} states, got a different number"
             )
         transitions = iter(
             model.advance(

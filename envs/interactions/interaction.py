@@ -32,7 +32,7 @@ class Cursor:
         transition: The step that led here; None at the beginning.
         seed: Of the episode, in [0, 2^31); fixes what a policy in the environment proposes.
         tokens: Generated in this episode by a policy in the environment.
-        offers: What can be chosen here, in environments with a policy; empty at the end.
+        offers: The possible choices, in environments with a policy; empty at the end.
     """
 
     state: State
@@ -48,7 +48,7 @@ class Cursor:
 
 
 class Interaction(Protocol):
-    """A way to act in the reasoning model. Frozen; batched, B cursors at a time."""
+    """A way to act in the reasoning model. Frozen; handles B cursors at a time."""
 
     @property
     def source(self) -> Settings | ReasoningModel:
@@ -102,7 +102,7 @@ def with_alpha(interaction: Interaction, alpha: float) -> Interaction:
         UsageError: When it was built around a model; give that one another reward instead.
     """
     if isinstance(interaction.source, ReasoningModel):
-        raise UsageError("alpha belongs to the model given; use its with_reward")
+        raise UsageError("alpha belongs to the given model; use its with_reward")
     return replace(cast(Any, interaction), source=replace(interaction.source, alpha=alpha))
 
 
@@ -138,7 +138,7 @@ def draw_start(model: ReasoningModel, rng: np.random.Generator, task_id: Any = N
 
 
 class FirstTerms(Protocol):
-    """Knows the reward terms of an episode that has not begun; a `ReasoningModel` does."""
+    """Anything that knows the reward terms before the first step, such as a `ReasoningModel`."""
 
     def first_reward_terms(self) -> Mapping[str, float]:
         """Returns the reward terms before the first step."""

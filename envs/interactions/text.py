@@ -48,13 +48,13 @@ class UnicodeText(Space[str]):
         return False
 
     def sample(self, mask: Any | None = None, probability: Any | None = None) -> str:
-        """Draws a non-empty printable text of at most `SAMPLE_CHARS` characters; masks mean nothing here."""
+        """Draws a non-empty printable text of at most `SAMPLE_CHARS` characters; masks have no effect."""
         # Short and printable: samples feed checkers and demos, and surrogates cannot be encoded.
         length = self.np_random.integers(1, min(self.max_length, SAMPLE_CHARS), endpoint=True)
         return "".join(self.np_random.choice(PRINTABLE, size=length).tolist())
 
     def contains(self, x: Any) -> bool:
-        """Tells whether `x` is a text that is not too long."""
+        """Whether `x` is a text of at most the allowed length."""
         return isinstance(x, str) and len(x) <= self.max_length
 
     def to_jsonable(self, sample_n: Iterable[str]) -> list[str]:
@@ -150,7 +150,7 @@ class TextInteraction:
     def info(self, cursor: Cursor) -> dict[str, Any]:
         """Returns `interaction.base_info`, and ``messages``: what a chat model is shown for the next step.
 
-        The steps so far are the last message, the assistant's; what it goes on with is an action.
+        The steps so far are the last message, the assistant's; what it continues with is an action.
         """
         model = model_of(self)
         problem = model.problem(cursor.state.problem_id)

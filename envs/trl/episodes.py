@@ -1,4 +1,4 @@
-"""Whole chains of steps, played in the process: what they are paid is what an environment pays."""
+"""Plays whole chains of steps; they earn what an environment pays."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Episode:
         """The sum of its rewards; None where the judge failed or had no tests, which trainers mask."""
         rewards = [transition.reward for transition in self.transitions]
         if self.stop is not None:
-            # In place of the last reward, which was paid when the episode could still go on.
+            # In place of the last reward, which was paid when the episode could still continue.
             rewards[-1:] = [self.stop.value]
         total = math.fsum(rewards)
         verdict = self.transitions[-1].verdict if self.transitions else None

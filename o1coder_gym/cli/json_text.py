@@ -9,7 +9,7 @@ from typing import Any
 
 
 def to_json(value: Any) -> str:
-    """Returns JSON that every reader takes: NaN and infinity, which JSON has no word for, are null."""
+    """Returns JSON that every reader accepts: NaN and infinity, which JSON lacks, become null."""
     text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     try:
         text.encode()

@@ -1,4 +1,4 @@
-"""The front desk: commands by name, loaded when they are called; errors as one line."""
+"""The entry point: commands by name, loaded on demand; errors as one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COMMANDS = {
     "explain": ("tools.explain", "Show an answer of a run with every hidden test that it failed."),
     "report": (
         "search.report",
-        "Write the report of a run anew, with its figures and pages of search trees.",
+        "Write the report of a run: tables, figures and pages of search trees.",
     ),
     "tree": ("search.tree", "Look at search trees: steps, values, visits, tests; two agents side by side."),
     "synthesize": (
@@ -45,7 +45,7 @@ COMMANDS = {
     "micro": ("training.micro", "Make micro-problems and train a tiny model that solves some of them."),
     "reproduce": (
         "tools.reproduce",
-        "Measure a named result anew and compare it with its stored figures.",
+        "Measure a named result again and compare it with its stored figures.",
     ),
     "data": ("tools.data", "Look into problem sets and check them."),
     "models": ("tools.models", "Fetch and find model weights."),
@@ -190,7 +190,7 @@ def report(error: CycloptsError | O1CoderError | OSError) -> int:
 
 
 def _worded(error: CycloptsError) -> str:
-    """Returns the message; of a word too many with what may have been meant."""
+    """Returns the message of an error; for an unexpected word with a suggestion."""
     if isinstance(error, UnusedCliTokensError | UnknownCommandError) and error.unused_tokens:
         word = error.unused_tokens[0]
         known = [name for name in error.app or () if not name.startswith("-")]

@@ -15,7 +15,7 @@ _RUNS = Path("runs")
 
 
 def run_folder(command: str, out: Path | None, *, resume: bool) -> Path:
-    """Returns the folder that is named, else runs/COMMAND-TIME, a new one each second.
+    """Returns the given folder, else runs/COMMAND-TIME, a new one each second.
 
     Raises:
         UsageError: When a run is to be resumed and none is named; names the last one of this command.
@@ -25,7 +25,7 @@ def run_folder(command: str, out: Path | None, *, resume: bool) -> Path:
     if resume:
         last = max(_RUNS.glob(f"{command}-[0-9]*"), default=None)
         which = f", e.g. the last one here: --out {last}" if last else ""
-        raise UsageError(f"--resume goes on with the run in --out; name its folder{which}")
+        raise UsageError(f"--resume continues the run in --out; name its folder{which}")
     return _RUNS / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
@@ -38,14 +38,14 @@ def check_free(folder: Path, *, resume: bool) -> None:
     """
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(f"--out {folder}: {nearest} is no folder that can be written")
+        raise UsageError(f"--out {folder}: {nearest} is not a writable folder")
     if nearest == folder and not resume and any(folder.iterdir()):
-        raise UsageError(f"--out {folder} holds something already; --resume goes on with a run")
+        raise UsageError(f"--out {folder} is not empty; --resume continues a run")
 
 
 @contextlib.contextmanager
 def resumable(out: Path | None) -> Iterator[None]:
-    """Says how to go on when the run in `out` is interrupted.
+    """Prints how to continue when the run in `out` is interrupted.
 
     Raises:
         SystemExit: When it is, with status 130.
@@ -54,6 +54,6 @@ def resumable(out: Path | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         begun = out is not None and out.exists()
-        how = f"interrupted; go on with: --out {out} --resume" if begun else "interrupted"
+        how = f"interrupted; continue with: --out {out} --resume" if begun else "interrupted"
         notes().print(how, soft_wrap=True)
         raise SystemExit(130) from None

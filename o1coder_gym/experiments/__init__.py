@@ -1,6 +1,6 @@
-"""What the commands do, for use from Python: benchmarks, synthesis, training runs, self-play.
+"""The work of the commands, for use from Python: benchmarks, synthesis, training runs, self-play.
 
-Each is one call into a run folder: it prints nothing, tells callbacks of its progress, goes on with
+Each is one call into a run folder: it prints nothing, tells callbacks of its progress, continues with
 ``resume=True`` where it was interrupted, and returns frozen values. Weights and torch are loaded by the calls
 that need them. docs/experiments.md shows them.
 """
@@ -11,8 +11,9 @@ from o1coder_gym.experiments.measures.held_out import Gain, HeldOut, PolicyQuali
 from o1coder_gym.experiments.measures.reproduction import reproduce
 from o1coder_gym.experiments.micro.make import Micro, make_micro
 from o1coder_gym.experiments.self_play import SelfPlayResult, self_play
-from o1coder_gym.experiments.self_play_config import SelfPlayConfig, read_config
+from o1coder_gym.experiments.self_play.config import SelfPlayConfig, read_config
 from o1coder_gym.experiments.shards import SynthesisPlan
+from o1coder_gym.experiments.solving import Solved, Solver, solve
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts, read_cells, read_suite, run_suite
 from o1coder_gym.experiments.synthesis import FailedSearchesError, HarvestRules, synthesize
 from o1coder_gym.experiments.tools import Plan, Tools
@@ -36,6 +37,8 @@ __all__ = [
     "SFTSettings",
     "SelfPlayConfig",
     "SelfPlayResult",
+    "Solved",
+    "Solver",
     "Suite",
     "SynthesisPlan",
     "Tools",
@@ -53,6 +56,7 @@ __all__ = [
     "run_plan",
     "run_suite",
     "self_play",
+    "solve",
     "synthesize",
     "train_choice",
     "train_on_pairs",

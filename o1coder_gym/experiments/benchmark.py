@@ -32,6 +32,7 @@ from o1coder_gym.experiments.tools import (
     Tools,
     acting_agents,
     acting_policies,
+    comparison_policies,
     open_tools,
     planned_rows,
     session_row,
@@ -97,7 +98,7 @@ def run_benchmark(
     on_warning: Warn = warnings.warn,
     policy: Policy | None = None,
 ) -> list[ResultRow]:
-    """Runs a plan in a folder and writes its report: what ``o1coder bench`` does, without printing.
+    """Runs a plan in a folder and writes its report: ``o1coder bench`` without printing.
 
     Args:
         plan: What to run.
@@ -106,7 +107,7 @@ def run_benchmark(
         executor: Where problems are searched and judged: ``serial``, ``processes:2``, …; the rows are the
             same, up to their seconds. Elsewhere some problems are searched at a time, and those at which a
             run was interrupted are searched again.
-        resume: Whether to go on with the run that `out` holds; nothing paid for is paid again.
+        resume: Whether to continue the run that `out` holds; nothing paid for is paid again.
         on_start: Called when all that the plan names is loaded, before the first problem.
         on_row: Called with each new row of the whole budget as it comes.
         on_warning: Called with a line about problems that lack tests.
@@ -129,7 +130,7 @@ def run_benchmark(
         known = tools is not None or plan.tests == "public"
         lacking = without_visible_tests(rows, visible) if known else ""
         warn_of(on_warning, lacking, without_hidden_tests(rows))
-        folder.append(SESSIONS, session_row())
+        folder.append(SESSIONS, session_row(plan.policy, rows))
         if on_start is not None:
             on_start()
         if tools is not None:
@@ -154,6 +155,9 @@ def report_facts(plan: Plan, rows: Sequence[ProblemRow] = ()) -> dict[str, str]:
     for name, spec in (("trained on", plan.policy), ("scorer trained on", plan.scorer)):
         if spec and (known := trained_on(spec, [row.problem for row in rows])):
             config[name] = f"{len(known)} of these problems: {', '.join(known)}"
+    if policies := comparison_policies(rows):
+        named = ", ".join(f"{counted(tests, 'test')} by {name}" for name, tests in policies.items())
+        config["compared"] = f"{named}; see docs/verdicts.md"
     if plan.scorer:
         config["scorer"] = plan.scorer
     if plan.tests == "generated":
@@ -166,7 +170,7 @@ def report_facts(plan: Plan, rows: Sequence[ProblemRow] = ()) -> dict[str, str]:
 def run_plan(
     plan: Plan, rows: Sequence[ProblemRow], tools: Tools, folder: RunFolder, report: Report
 ) -> list[ResultRow]:
-    """Runs what the folder does not have yet.
+    """Runs the part of a plan that the folder lacks.
 
     Agents run one after another, each on all problems at once, with a model of its own and a judge that is
     warm: so their seconds compare, whatever their order.
@@ -238,7 +242,7 @@ def run_plan(
 def run_shards(
     plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder, executor: str, report: Report
 ) -> list[ResultRow]:
-    """Runs what the folder does not have yet by an executor, some problems at a time; see `run_plan`.
+    """Runs by an executor, some problems at a time, the part of a plan that the folder lacks; see `run_plan`.
 
     What a shard leaves in a folder of its own is appended to that of the run.
     """
@@ -287,7 +291,7 @@ def _run_shard(shard: tuple[Plan, Sequence[ProblemRow]]) -> dict[str, list[dict[
 
 
 def warm_up(judge: Judge) -> None:
-    """Has the judge start what it starts with its first batch, so that no agent pays for it.
+    """Starts the judge's processes by a first batch, so that no agent pays for them.
 
     A judge that cannot is left to the tasks, whose error it is.
     """
@@ -307,7 +311,7 @@ def _fresh_model(plan: Plan, rows: Sequence[ProblemRow], tools: Tools) -> Reason
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What an agent, or a control, says within a budget."""
+    """The answer of an agent or a control within a budget."""
 
     agent: str
     budget: Budget
@@ -339,7 +343,7 @@ class _Answers:
         )
 
     def judged(self, finished: TaskResult, seed: int, recording: Recording) -> list[ResultRow]:
-        """Asks the hidden tests about all answers of a task; that of the whole budget is the first row."""
+        """Judges all answers of a task on the hidden tests; the whole budget's answer is the first row."""
         answers = [self._whole(finished, cut=bool(recording.cut))]
         programs = [recording.programs()]
         if finished.error:

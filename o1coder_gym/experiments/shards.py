@@ -109,7 +109,7 @@ def search_all(
 ) -> list[O1CoderError]:
     """Searches for the trees that the folder does not have yet, wherever the executor says.
 
-    In this process a search that was interrupted goes on from the journal; elsewhere a shard that was
+    In this process a search that was interrupted continues from the journal; elsewhere a shard that was
     interrupted is searched again. The trees are the same.
 
     Args:
@@ -204,7 +204,7 @@ def _shards(
 
 
 def missing(plan: SynthesisPlan, folder: RunFolder) -> dict[int, list[str]]:
-    """Returns the problems that have no tree yet, by seed; seeds without such are left out."""
+    """Returns the problems that have no tree yet, by seed; omits seeds that are complete."""
     done = {(row["seed"], row["task_id"]) for row in tree_rows(folder.path)}
     waiting = {seed: [task for task in plan.task_ids if (seed, task) not in done] for seed in plan.seeds}
     return {seed: tasks for seed, tasks in waiting.items() if tasks}
@@ -274,7 +274,7 @@ def synthesize_trees(
 
 
 def _failed(finished: TaskResult, folder: RunFolder, errors: list[O1CoderError]) -> bool:
-    """Says whether a search failed, and writes down why: a shard tells it by its folder."""
+    """Returns whether a search failed, and records why: a shard reports it through its folder."""
     if finished.error is None:
         return False
     row = {"task_id": finished.task.task_id, "seed": finished.task.seed, "error": str(finished.error)}
@@ -290,7 +290,7 @@ def completed(
     policy: Policy | None = None,
     sampling: Sampling = Sampling(),
 ) -> Iterator[tuple[TaskResult, SearchTree]]:
-    """Completes each evaluated prefix of finished searches by the policy, all at once.
+    """Lets the policy complete each evaluated prefix of finished searches, all at once.
 
     Args:
         trees: Of one run.

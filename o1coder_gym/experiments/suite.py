@@ -195,7 +195,7 @@ def run_suite(
         out: The run folder, with a report over all plans if there are several.
         shard: ``i/n`` runs every n-th problem from the i-th on, in a folder below; empty runs all.
         executor: Where problems are searched and judged, see `run_benchmark`; not for a `run` of your own.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
         skip_bad: Whether malformed rows of problem sets are left out; `on_warning` is called with each.
         on_row: Called with each new row as it comes.
         on_warning: Called with a line about rows left out, and problems that lack tests.
@@ -231,14 +231,14 @@ def run_suite(
 
 
 class _Samples:
-    """Policies that several plans share, each with all that it was asked before. Mutable."""
+    """Policies that several plans share, each with its earlier samples. Mutable."""
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         self._uses = Counter((plan.policy, plan.format) for plan in plans if plan.share_samples)
         self._kept: dict[tuple[str, str], CachedPolicy] = {}
 
     def of(self, plan: Plan) -> CachedPolicy | None:
-        """Returns what `RunPlan` takes as `policy`, None where no other plan asks the same."""
+        """Returns the `policy` argument of a `RunPlan`; None if no other plan makes the same requests."""
         key = plan.policy, plan.format
         if not plan.share_samples or self._uses[key] < 2:
             return None
@@ -257,7 +257,7 @@ def read_suite(path: Path) -> Suite:
 
 
 def read_cells(path: Path) -> Cells:
-    """Reads a YAML or TOML file of several suites; that of one suite is a cell without a name.
+    """Reads a YAML or TOML file of several suites; a file of one suite gives one cell without a name.
 
     Raises:
         UsageError: As by `read_suite`.
@@ -328,7 +328,7 @@ def parts(suite: Suite | Cells, *, shard: str = "", skip_bad: bool = False) -> l
 
 
 def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
-    """Returns the budget to run with, and the smaller ones to read off that run, in falling order.
+    """Returns the budget to run with, and the smaller budgets to derive from that run, in falling order.
 
     Raises:
         UsageError: When more than one unit has several values, seconds would not compare, or answers within
@@ -347,12 +347,12 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
         for limit in sorted(set(units[unit]), reverse=True)[1:]
     ]
     if suite.within_flops and (whole.units != ("tokens",) or suite.seconds is not None):
-        raise UsageError("within_flops are read off a run that tokens alone limit")
+        raise UsageError("within_flops needs a run that is limited by tokens alone")
     smaller += [Budget(flops=limit) for limit in sorted(set(suite.within_flops), reverse=True)]
     if suite.share_samples and suite.seconds is not None:
-        raise UsageError("shared samples take no time, so that a budget of seconds would not be equal")
+        raise UsageError("shared samples take no time, so a budget of seconds would not be equal")
     if smaller and suite.seconds is not None:
-        raise UsageError("answers within fewer seconds cannot be read off a longer run; give one budget")
+        raise UsageError("answers within fewer seconds cannot be derived from a longer run; give one budget")
     return whole, tuple(smaller)
 
 
@@ -365,7 +365,7 @@ def contestants(agents: Sequence[str], select: Sequence[str], controls: bool) ->
 
 
 def _selected(agent: str, select: Sequence[str]) -> Iterator[str]:
-    """Yields an agent with each selector; with ``tests``, which is what agents do anyway, as it is."""
+    """Yields an agent with each selector; unchanged for ``tests``, which is what agents do anyway."""
     for names in select:
         if names == "tests" or name_of(agent) in _NOTHING_TO_CHOOSE:
             yield agent
@@ -397,12 +397,12 @@ def _with(agent: str, items: Sequence[str]) -> str:
 
 
 def _check_sizes(suite: Suite) -> None:
-    """Refuses a budget of FLOPs that nobody can count, or that the tokens of the run would end before."""
+    """Refuses a budget of FLOPs whose price is unknown, or that the run's token budget would end before."""
     unknown = [policy for policy in suite.policies if not parameters_of(policy)]
     if unknown:
-        raise UsageError(f"a budget of FLOPs needs the number of weights, which is not known of {unknown[0]}")
+        raise UsageError(f"a budget of FLOPs needs the number of weights, which is unknown for {unknown[0]}")
     if acting := [agent for agent in suite.agents if name_of(agent) == "acting"]:
-        raise UsageError(f"a budget of FLOPs needs the number of weights, which is not known of {acting[0]}")
+        raise UsageError(f"a budget of FLOPs needs the number of weights, which is unknown for {acting[0]}")
     if not suite.within_flops:
         return
     # all that is left out here, prompts and scores, makes a token dearer: fewer of them fit into the FLOPs
@@ -429,7 +429,7 @@ def _load(choice: ProblemChoice, skip_bad: bool) -> ProblemSet:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    """Returns where the problems of a shard start, and every how many there is one."""
+    """Returns the first problem of a shard and the stride to the next one."""
     if not text:
         return 0, 1
     found = re.fullmatch(r"(\d+)/(\d+)", text)

@@ -97,7 +97,7 @@ def synthesize(
         rules: How trees become rows; they may change when a run is resumed.
         add: Folders of earlier data to unite with (D ∪ D').
         executor: Where tests are made and searches run: ``serial``, ``processes:2``, …; same rows.
-        resume: Whether to go on with the run that `out` holds; no search is paid for twice.
+        resume: Whether to continue the run that `out` holds; no search is paid for twice.
         on_tree: Called with each new tree as it comes.
         on_warning: Called with a line about problems without public tests.
 
@@ -123,6 +123,7 @@ def synthesize(
             warn_of(on_warning, without_visible_tests(rows, tests))
             problems = [row.problem for row in rows]
             errors = search_all(plan, problems, tests, folder, executor, on_tree or (lambda tree: None))
+        # Also where searches failed: what the others have found is not lost, and the next resume adds to it.
         _harvest(plan, rules, earlier, out)
     data = read_data(out)
     if errors:
@@ -139,14 +140,14 @@ def _load_tools(plan: SynthesisPlan, executor: str) -> None:
 
 
 def _harvest(plan: SynthesisPlan, rules: HarvestRules, earlier: Sequence[ProcessData], out: Path) -> None:
-    """Turns the folder's trees into rows, unless that was done with the same trees and rules."""
+    """Turns the folder's trees into rows, unless rows of the same trees and rules exist."""
     place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
     # In order of the plan: trees are appended as searches finish, and data must not depend on that.
     rows = sorted(tree_rows(out), key=lambda row: (row["seed"], place[row["task_id"]]))
     trees = [SearchTree.from_row(row) for row in rows]
     versions = package_versions("torch", "transformers", "vllm")
     source = search_source(plan.to_row(), len(trees), versions)
-    # What earlier data weighs cannot be read off the rows, so they are united anew.
+    # What earlier data weighs cannot be read off the rows, so they are united again.
     if not earlier and is_written(out, [source_id(source)], rules.label, rules.pair, rules.validation):
         return
     data = harvest(

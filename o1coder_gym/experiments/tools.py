@@ -1,4 +1,4 @@
-"""A benchmark plan, and what it names opened: policy, judge, scorer, the tests that agents see."""
+"""A benchmark plan and the objects that it names: policy, judge, scorer, the tests that agents see."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.hf.engine import auto_dtype
 from o1coder_gym.policies.loading import prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
@@ -24,7 +26,7 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import ActingAgent, Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import package_versions
+from o1coder_gym.runs.provenance import cpu_features, package_versions
 from o1coder_gym.sandbox import Judge as Sandbox
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.specs.own_code import load_object
@@ -32,7 +34,7 @@ from o1coder_gym.tcg.checking.solutions import sample_programs, source_of
 from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.tcg.store import TestStore, read_tests
-from o1coder_gym.types import Problem, Tests
+from o1coder_gym.types import CheckerTest, Problem, Tests
 
 SESSIONS = "sessions"
 """Name of the file that says when, where and by which command a run was worked on."""
@@ -104,7 +106,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a plan names, opened.
+    """The opened objects of a plan.
 
     Attributes:
         policy: Proposes steps.
@@ -122,7 +124,7 @@ class Tools:
 
     @property
     def sizes(self) -> ModelSizes:
-        """What FLOPs are computed of."""
+        """The model sizes from which FLOPs are computed."""
         return ModelSizes(self.parameters, int(getattr(self.scorer, "parameters", 0)))
 
 
@@ -140,7 +142,7 @@ def planned_rows(problems: str, task_ids: Sequence[str], split: str | None = Non
 def open_tools(
     plan: Plan, rows: Sequence[ProblemRow], folder: RunFolder, policy: Policy | None = None
 ) -> Tools:
-    """Loads what a plan names, its policy unless it is given, and makes tests that the folder does not have.
+    """Opens what a plan names, its policy unless one is given, and generates tests that the folder lacks.
 
     Raises:
         O1CoderError: When something cannot be loaded; the message says what.
@@ -161,7 +163,7 @@ def open_tools(
 
 
 def acting_agents(specs: Iterable[str]) -> dict[str, Callable[[], ActingAgent]]:
-    """Returns what makes the contestants that act, ``acting?agent=package.module:Class``, by spec.
+    """Returns the factories of acting agents, ``acting?agent=package.module:Class``, by spec.
 
     Raises:
         UsageError: When there is no such agent.
@@ -181,15 +183,27 @@ def acting_policies(makers: Mapping[str, Callable[[], ActingAgent]], model: Proc
 
 
 def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:
-    """Imports what makes an acting agent, by module or from a file."""
+    """Imports the factory of an acting agent, by module or from a file."""
     made = load_object(path)
     if not callable(made) or not callable(getattr(made, "act", None)):
-        raise UsageError(f"agent {spec}: {path} is no class with a method act")
+        raise UsageError(f"agent {spec}: {path} is not a class with a method act")
     return cast(Callable[[], ActingAgent], made)
 
 
-def session_row() -> dict[str, Any]:
-    """Returns when, where and by which command a run is being worked on."""
+def comparison_policies(rows: Iterable[ProblemRow]) -> dict[str, int]:
+    """Returns how many tests name each comparison policy; those with a checker of their own are one."""
+    tests = (test for row in rows for test in dict.fromkeys((*row.problem.public_tests, *row.tests)))
+    named = ("checker" if isinstance(test, CheckerTest) else getattr(test, "compare", None) for test in tests)
+    return dict(sorted(Counter(filter(None, named)).items()))
+
+
+def session_row(policy: str, rows: Iterable[ProblemRow]) -> dict[str, Any]:
+    """Returns when, where and by which command a run is being worked on, and what counts as right in it.
+
+    Args:
+        policy: Its spec. What ``dtype=auto`` of ``hf:`` is depends on the machine, and so do its samples.
+        rows: Its problems.
+    """
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": sys.argv[1:],
@@ -197,6 +211,9 @@ def session_row() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
+        "cpu": cpu_features(),
+        "auto_dtype": auto_dtype() if policy.startswith("hf:") else None,
+        "comparison": comparison_policies(rows),
     }
 
 

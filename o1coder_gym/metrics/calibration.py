@@ -1,4 +1,4 @@
-"""Calibration: from a model's logit to a score that is right as often as it says. Pure.
+"""Calibration: maps a model's logit to a score that equals the share of right predictions. Pure.
 
 N examples. Both ways keep the order of scores. Isotonic regression makes neighbours equal, which moves AUC.
 """
@@ -25,7 +25,7 @@ class Calibration:
         logits: Knots, ascending; read by ``"isotonic"``.
         scores: Score at each knot, ascending, in [0, 1].
         fitted_on: The data's hash, its ``split`` and ``problems``; empty if not known. What is measured on
-            those problems is no measure of the calibration.
+            those problems is not a measure of the calibration.
     """
 
     method: str = "none"
@@ -94,6 +94,7 @@ def _temperature(logits: np.ndarray, targets: np.ndarray) -> Calibration:
 
 def _isotonic(logits: np.ndarray, targets: np.ndarray) -> Calibration:
     """Pools adjacent violators (Ayer et al. 1955): the non-decreasing fit of least squares."""
+    # Equal logits are one knot: a function has one value there.
     knots, places = np.unique(logits, return_inverse=True)
     counts = np.bincount(places)
     blocks: list[list[float]] = []  # [sum of targets, examples, knots]
@@ -103,6 +104,7 @@ def _isotonic(logits: np.ndarray, targets: np.ndarray) -> Calibration:
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
             last = blocks.pop()
             blocks[-1] = [one + other for one, other in zip(blocks[-1], last, strict=True)]
+    # A block's mean at each of its knots; between two knots the score is interpolated.
     scores = [total / count for total, count, size in blocks for _ in range(int(size))]
     return Calibration("isotonic", 1.0, tuple(knots.tolist()), tuple(scores))
 

@@ -58,7 +58,7 @@ class Estimate:
 
     @property
     def mean(self) -> float:
-        """The value, by the name it has where the statistic is a mean."""
+        """The value, under the name that fits a mean."""
         return self.value
 
     @property
@@ -68,11 +68,11 @@ class Estimate:
 
     @property
     def ends(self) -> str:
-        """Says the interval, e.g. "0.120 – 0.770~"; "–" where there is none."""
+        """Formats the interval, e.g. "0.120 – 0.770~"; "–" where there is none."""
         return "–" if math.isnan(self.low) else f"{self.low:.3f} – {self.high:.3f}" + ROUGH * self.rough
 
     def percent(self, digits: int = 1, to: str = " to ") -> str:
-        """Says a share in [0, 1] in percent, e.g. "40.0 (12 to 77)~"."""
+        """Formats a share in [0, 1] as percent, e.g. "40.0 (12 to 77)~"."""
         if math.isnan(self.value):
             return "–"
         ends = "" if math.isnan(self.low) else f" ({100 * self.low:.0f}{to}{100 * self.high:.0f})"
@@ -90,7 +90,7 @@ def estimate_share(values: Numbers, weights: Numbers | None = None, *, confidenc
 
     Args:
         values: The share of each problem, in [0, 1], [P].
-        weights: What each problem weighs, e.g. its number of paths, > 0, [P]; None weighs all alike.
+        weights: The weight of each problem, e.g. its number of paths, > 0, [P]; None weighs all alike.
         confidence: Coverage in (0, 1).
     """
     shares = np.asarray(values, float)
@@ -119,6 +119,7 @@ def estimate_mean(values: Numbers, *, confidence: float = 0.95) -> Estimate:
     mean = float(numbers.mean())
     if len(numbers) < 2:
         return Estimate(mean, math.nan, math.nan, 1, rough=True)
+    # t · s / √P.
     half = _critical(len(numbers), confidence) * float(numbers.std(ddof=1)) / math.sqrt(len(numbers))
     return Estimate(mean, mean - half, mean + half, len(numbers), _is_rough(_gaps(numbers, mean)))
 
@@ -191,8 +192,11 @@ def estimate(
         return Estimate(value, math.nan, math.nan, len(everything), rough=True)
     generator = np.random.default_rng(seed)
     # The cluster bootstrap: problems are drawn, and bring all of their examples along.
+    # [B, P]: problems with replacement.
     draws = generator.integers(len(members), size=(resamples, len(members)))
     drawn = [statistic(np.concatenate([members[place] for place in row]).tolist()) for row in draws]
+    # A resample may lack good or bad examples altogether: AUC is not defined there, and 0 would be a wrong
+    # number.
     known = np.asarray([number for number in drawn if not math.isnan(number)])
     low, high = np.quantile(known, _tails(known, value, len(members))) if len(known) else (math.nan, math.nan)
     # what each problem contributes: how far the statistic moves without it (the jackknife)
@@ -234,6 +238,7 @@ def bootstrap_interval(
     block = max(1, 4_000_000 // len(numbers))  # bounds memory
     sizes = [(min(block, resamples - start), len(numbers)) for start in range(0, resamples, block)]
     draws = (numbers[generator.integers(len(numbers), size=size)] for size in sizes)
+    # [B], from blocks of [b, P].
     means = np.concatenate([drawn.mean(axis=1) for drawn in draws])
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
@@ -242,6 +247,7 @@ def bootstrap_interval(
 
 def _wilson(share: float, trials: float, critical: float) -> tuple[float, float]:
     """Returns Wilson's limits of a share of `trials` ≥ 1 independent trials, whole or not."""
+    # z²/n of Wilson's formula; with it neither end leaves [0, 1], and a share of 0 or 1 still has a width.
     shrink = critical * critical / trials
     centre = (share + shrink / 2) / (1 + shrink)
     half = critical / (1 + shrink) * math.sqrt(share * (1 - share) / trials + shrink / (4 * trials))
@@ -274,7 +280,9 @@ def _critical(problems: int, confidence: float) -> float:
 
 
 def _trials(share: float, gaps: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Returns how many independent trials would spread as the problems do; what these weigh if none does."""
+    """Returns the number of independent trials with the problems' spread; their weight if there is none."""
+    # With variance σ² of the weighted mean, n* = p(1 − p) / σ² independent trials would spread alike: the
+    # effective sample size of Korn and Graubard.
     spread = float((gaps**2).sum())
     if spread == 0:
         return float(weight.sum() ** 2 / (weight**2).sum())
@@ -282,13 +290,13 @@ def _trials(share: float, gaps: NDArray[Any], weight: NDArray[Any]) -> float:
 
 
 def _gaps(values: NDArray[Any], centre: float) -> NDArray[Any]:
-    """Returns how far values are from their centre; the rounding of a mean of equal ones is no gap."""
+    """Returns the values' deviations from their centre; a deviation within rounding is 0."""
     gaps = values - centre
     return np.where(np.abs(gaps) > 1e-12 * (1 + abs(centre)), gaps, 0.0)
 
 
 def _inflated(problems: int) -> float:
-    """Returns what an observed variance is short by, as its mean was estimated from the same problems."""
+    """Returns the factor that corrects a variance whose mean was estimated from the same problems."""
     return problems / (problems - 1)
 
 
@@ -303,7 +311,7 @@ def _is_rough(gaps: NDArray[Any]) -> bool:
 
 
 def _tails(drawn: NDArray[Any], value: float, problems: int) -> list[float]:
-    """Returns which quantiles of the resampled statistics bound 95 %."""
+    """Returns the quantiles of the resampled statistics that bound 95 %."""
     # Efron's bias correction z0, ties half; bounded, as the normal quantile of 0 or 1 is infinite.
     below = (float((drawn < value).sum()) + 0.5 * float((drawn == value).sum())) / len(drawn)
     normal, edge = NormalDist(), 0.5 / len(drawn)

@@ -50,7 +50,7 @@ def estimate_pass_at_k(counts: Sequence[tuple[int, int]], k: int, *, confidence:
 
 @dataclass(frozen=True, slots=True)
 class SamplingPassRate:
-    """ASPR with what it is conditioned on; print all of it.
+    """ASPR with the counts that it is conditioned on; report all of them.
 
     Attributes:
         per_path: ASPR as the paper has it: each passing path counts alike; NaN without one.
@@ -88,6 +88,8 @@ def average_sampling_pass_rate(outcomes: Mapping[str, Sequence[Sequence[bool]]])
     samples = counts.pop() if counts else 0
     solved = [found for found in outcomes.values() if found]
     paths = [len(found) for found in solved]
+    # [solved]: the mean over a problem's paths; weighed by its number of paths that is the paper's mean over
+    # P.
     shares = [sum(map(sum, found)) / (samples * len(found)) for found in solved]
     return SamplingPassRate(
         estimate_share(shares, paths), estimate_share(shares), samples, sum(paths), len(solved)

@@ -1,4 +1,4 @@
-"""Reliability: how far scores are from what they claim, in bins and as one error. Pure; N examples."""
+"""Reliability: the distance of scores from the rates that they claim, in bins and as one error. Pure."""
 
 from __future__ import annotations
 

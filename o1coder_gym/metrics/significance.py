@@ -37,9 +37,11 @@ def permutation_test(differences: Sequence[float], *, seed: int = 0) -> float:
     Returns:
         In (0, 1]; 1 where nothing differs.
     """
+    # A difference of 0 has no sign to flip; it would only double the number of equal outcomes.
     found = [difference for difference in differences if difference]
     if not found:
         return 1.0
+    # Means over a few seeds are fractions of small denominators; a common one makes their sums whole numbers.
     fractions = [Fraction(difference).limit_denominator(1000) for difference in found]
     scale = math.lcm(*(fraction.denominator for fraction in fractions))
     exact = all(abs(float(f) - d) < 1e-9 for f, d in zip(fractions, found, strict=True))
@@ -66,6 +68,7 @@ def _resampled(sizes: np.ndarray, seen: float, seed: int) -> float:
     block = max(1, 4_000_000 // len(sizes))
     extreme = 0
     for start in range(0, _RESAMPLES, block):
+        # [b, N] of ±1; times [N] the sums of b resamples.
         signs = generator.choice((-1.0, 1.0), size=(min(block, _RESAMPLES - start), len(sizes)))
         # The margin lets sums that differ by rounding alone count as equal.
         extreme += int((np.abs(signs @ sizes) >= seen - 1e-9).sum())

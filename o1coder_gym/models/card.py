@@ -1,4 +1,4 @@
-"""The card of a trained model: settings, data, versions, figures, for people to read."""
+"""The card of a trained model for human readers: settings, data, versions, figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write_card(folder: Path, made: Provenance, metrics: Mapping[str, Any], train
 
     Args:
         folder: The saved model.
-        made: What it was made of.
+        made: The model's provenance.
         metrics: Those that are finite numbers are shown.
         trained: The model; if it has adapters, their α is shown.
     """
@@ -42,12 +42,12 @@ def _tables(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Returns those metrics that are finite numbers."""
+    """Returns the metrics that are finite numbers."""
     kept = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return {name: value for name, value in kept.items() if math.isfinite(value)}
 
 
 def alpha_of(trained: Any) -> dict[str, float]:
-    """Returns α of a model's adapters as ``lora_alpha``; nothing of a model without."""
+    """Returns α of a model's adapters as ``lora_alpha``; nothing for a model without adapters."""
     adapters = getattr(trained, "peft_config", None)
     return {} if adapters is None else {"lora_alpha": adapters["default"].lora_alpha}

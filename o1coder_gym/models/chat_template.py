@@ -29,11 +29,11 @@ _MARK = "o1coder answer"
 
 @dataclass(frozen=True, slots=True)
 class TrainingTokens:
-    """A row as a trainer takes it.
+    """A training row: token ids of a prompt and its answer.
 
     Attributes:
-        prompt: What the policy is shown.
-        answer: What is learned: the answer and what ends its turn.
+        prompt: The policy's prompt.
+        answer: The learned tokens: the answer and the end of its turn.
     """
 
     prompt: tuple[int, ...]
@@ -41,7 +41,7 @@ class TrainingTokens:
 
 
 def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] | None) -> Tokenizer:
-    """Gives the chat template some variables for good, also in what is saved; returns the tokenizer.
+    """Sets variables of the chat template permanently, also in saved files; returns the tokenizer.
 
     Args:
         tokenizer: Changed in place.
@@ -97,7 +97,7 @@ def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn], beginning: str = 
     Args:
         tokenizer: Of the model.
         turns: The conversation; the last turn is the user's.
-        beginning: What the assistant's turn begins with.
+        beginning: The beginning of the assistant's turn.
     """
     text = render_prompt(tokenizer, turns) + beginning
     if tokenizer.chat_template:
@@ -123,9 +123,10 @@ def encode_more(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
 
 
 def ending(tokenizer: Tokenizer) -> str:
-    """Returns what stands behind an assistant's answer; "" where nothing ends a turn."""
+    """Returns the text that follows an assistant's answer; "" if nothing ends a turn."""
     if not tokenizer.chat_template:
         return tokenizer.eos_token or ""
+    # Read off a rendered conversation: no attribute of a tokenizer says how its template ends a turn.
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
     text = _rendered(tokenizer, turns, generate=False)
     return text.rpartition(_MARK)[2] if _MARK in text else tokenizer.eos_token or ""
@@ -142,6 +143,7 @@ def end_tokens(model: Any, tokenizer: Tokenizer) -> frozenset[int]:
     for config in (getattr(model, "config", None), getattr(model, "generation_config", None)):
         tokens = getattr(config, "eos_token_id", None)
         found |= set(tokens if isinstance(tokens, list | tuple) else [tokens])
+    # Only special tokens: a template may end a turn with a line end too, which occurs in answers.
     special = {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
     found |= special.intersection(encode_more(tokenizer, ending(tokenizer)))
     return frozenset(int(token) for token in found if token is not None)

@@ -1,4 +1,4 @@
-"""Weights on their way into a training and out of it: loaded, gone on from, saved."""
+"""Loads, resumes and saves the weights of a training."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def last_checkpoint(folder: Path, resume: bool) -> str | None:
     """
     # a training that was killed while it saved leaves a checkpoint without its last file
     whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    # By number: as text checkpoint-100 would come before checkpoint-20.
     found = sorted(whole, key=step_of)
     if found and not resume:
         raise O1CoderError(f"{folder} holds checkpoints already; resume, or choose another run folder")
@@ -53,7 +54,7 @@ def weight_type(dtype: str) -> str:
 
 ACTIVATIONS = "O1CODER_ACTIVATIONS"
 """Variable that says whether trainers keep the activations of a forward pass or compute them again: ``kept``,
-``again``, or ``auto``, again on a GPU. It is no setting, for no result depends on it."""
+``again``, or ``auto``, again on a GPU. It is not a setting, for no result depends on it."""
 
 
 def activation_checkpointing() -> dict[str, bool]:
@@ -79,7 +80,7 @@ def activation_checkpointing() -> dict[str, bool]:
 def load_weights(
     folder: Path, dtype: str, template_arguments: Mapping[str, Any] | None = None
 ) -> tuple[Any, Any]:
-    """Returns model and tokenizer of a folder, which can be padded and, tried out here, saved.
+    """Returns a folder's model and tokenizer, able to pad, after a trial that both can be saved.
 
     Args:
         folder: Of a causal language model.
@@ -103,13 +104,13 @@ def load_weights(
 
 
 def make_paddable(tokenizer: Any) -> None:
-    """Gives a tokenizer without padding its end token, or any other, to pad with; padding is never read."""
+    """Lets a tokenizer without a padding token pad with its end token, or any other: padding is unread."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token or tokenizer.convert_ids_to_tokens(0)
 
 
 def try_saving(model: Any, tokenizer: Any) -> None:
-    """Saves all but the weights for a try; mends a generation configuration that cannot be saved, and tells.
+    """Saves all but the weights as a trial; repairs an unsavable generation configuration, and logs it.
 
     Some load and yet cannot be saved, a temperature without sampling for instance, and then a training would
     be lost at its end.
@@ -133,7 +134,7 @@ def try_saving(model: Any, tokenizer: Any) -> None:
 
 
 def _mended(generation: Any) -> Any:
-    """Returns what a generation configuration says of tokens and lengths; sampling is each policy's own."""
+    """Returns a generation configuration without sampling settings, which are each policy's own."""
     from transformers import GenerationConfig
 
     names = ("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens")
@@ -158,6 +159,7 @@ def whole(model: Any) -> Any:
     import torch
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+    # Gathered on the CPU: no device has room for all weights, or they would not be sharded.
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights = get_model_state_dict(model, options=options)
     if not weights:  # in all ranks but the first
@@ -166,6 +168,7 @@ def whole(model: Any) -> Any:
     inner = model.get_base_model() if adapters is not None else model
     # Sharding has made a class of its own of each module's, on top of it.
     kind = next(one for one in type(inner).__mro__ if not issubclass(one, FSDPModule))
+    # A model without memory: the gathered weights are assigned, not copied, so they exist once.
     with torch.device("meta"):
         bare = kind(inner.config)
         if inner.can_generate():  # more tokens may end a text than the configuration of the model says
@@ -195,7 +198,7 @@ def save_merged(model: Any, tokenizer: Any, folder: Path) -> Any:
 
 
 def export_policy(run: Path, step: int | None = None, out: Path | None = None) -> Path:
-    """Makes a model of a checkpoint of a training that was stopped, or goes on: ``o1coder rl export``.
+    """Makes a model from a checkpoint of a stopped or running training: ``o1coder rl export``.
 
     It is what the training would have saved there: with its type of weights and its chat template.
 
@@ -260,7 +263,7 @@ def _base_of(checkpoint: Path) -> str | None:
 
 
 def _settings_of(run: Path) -> Mapping[str, Any]:
-    """Returns the settings that a training was begun with; none where its folder does not say."""
+    """Returns the settings that a training was begun with; empty if its folder has none."""
     for name in (STARTED, "config.json", "log/config.json"):  # the last one is of RL in self-play
         if (run / name).exists():
             return json.loads((run / name).read_text())["config"].get("settings", {})
@@ -284,7 +287,7 @@ def step_of(checkpoint: Path) -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the progress bars of transformers and datasets out of ours, and what TRL's code is warned of.
+    """Hides the progress bars of transformers and datasets, and warnings that TRL's own code causes.
 
     TRL 1.16 asks for `is_gradient_checkpointing`, which transformers has renamed in 5.24.
     """

@@ -58,7 +58,7 @@ def finetune(
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
-    """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; what is finished is returned as it is.
+    """Trains a model by SFT (Eq. 2) or DPO (Eq. 1) and saves it; returns a finished training unchanged.
 
     Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``, of LoRA also the
     adapters alone in ``out/adapter``.
@@ -82,6 +82,7 @@ def finetune(
             with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
+    # What the first model had learned, this one has learned too.
     keys = keys_of((), model).union(learned)
     training = Assembly(
         made=provenance(stage, model, data, to_row(settings)),
@@ -141,7 +142,7 @@ def _encoded(rows: Sequence[Any], tokenizer: Any, encode: Encode | None) -> list
 
 
 def _fitting(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Row]:
-    """Returns the rows whose every answer fits; a cut one would teach to stop in the middle."""
+    """Returns the rows all of whose answers fit; a cut answer would teach the model to stop midway."""
 
     def length(row: Row) -> int:
         if "input_ids" in row:
@@ -159,7 +160,7 @@ def _tokens(row: Row, side: str, tokenizer: PreTrainedTokenizerBase) -> Training
 
 
 def _given(row: Row, _: PreTrainedTokenizerBase) -> dict[str, list[int]]:
-    """Returns a row that is tokens already."""
+    """Returns a row that already consists of tokens."""
     return {name: row[name] for name in ("input_ids", "labels")}
 
 

@@ -95,7 +95,7 @@ class BundledModel:
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """The folder on this machine."""
         return Path(__file__).parents[1] / "data" / self.name
 
 
@@ -158,7 +158,7 @@ UNLOADABLE = (OSError, ValueError, RuntimeError, AssertionError)
 
 
 def cache_folder() -> Path:
-    """Returns where fetched models live: ``O1CODER_CACHE``, else the user's cache folder.
+    """Returns the folder of fetched models: ``O1CODER_CACHE``, else the user's cache folder.
 
     A user without a home, as in many containers, has it among the temporary files.
     """
@@ -335,7 +335,7 @@ def _is_model(folder: Path) -> bool:
 
 
 def _check_space(model: KnownModel, cache: Path) -> None:
-    """Refuses early what could only end with a full disk."""
+    """Refuses early a download that would fill the disk."""
     free = shutil.disk_usage(cache).free
     if free < model.disk_bytes:
         raise WeightsError(
@@ -345,7 +345,7 @@ def _check_space(model: KnownModel, cache: Path) -> None:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Turns a full disk, or a folder that cannot be written, into one sentence."""
+    """Turns the error of a full disk or an unwritable folder into one sentence."""
     try:
         yield
     except OSError as error:
@@ -374,7 +374,7 @@ _SCHEMES = ("hf", "vllm")
 
 
 def parameters_of(policy: str) -> int | None:
-    """Returns the number of weights of a policy's model, None where that cannot be told.
+    """Returns the number of weights of a policy's model, None if it is unknown.
 
     Args:
         policy: Policy spec, e.g. ``"hf:qwen2.5-coder-0.5b?dtype=float32"``.

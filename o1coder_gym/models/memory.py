@@ -1,4 +1,4 @@
-"""Whether a model has room: told in a sentence before it is loaded, for a kernel that runs out only kills.
+"""Checks that a model fits into memory before it is loaded: a kernel without memory kills without a word.
 
 And what memory was taken in the end.
 """
@@ -19,7 +19,7 @@ _GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def check_memory(folder: Path, dtype: str, device: str = "auto", *, copies: int = 1) -> None:
-    """Refuses a model that is larger than the memory that is free.
+    """Refuses a model that is larger than the free memory.
 
     A lower bound: what is computed comes on top. Models of other files than safetensors are not looked at.
 
@@ -42,7 +42,7 @@ def check_memory(folder: Path, dtype: str, device: str = "auto", *, copies: int 
 
 
 def free_bytes(device: str = "auto") -> int:
-    """Returns the memory that there is still: of a GPU, or of the machine within a container's limit."""
+    """Returns the free memory: of a GPU, or of the machine within a container's limit."""
     import torch
 
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
@@ -62,13 +62,13 @@ def _limit() -> int:
 
 
 def gib(size: float) -> str:
-    """Returns a size for people."""
+    """Returns a size in GiB as text."""
     return f"{size / (1 << 30):.1f} GiB"
 
 
 @dataclass(slots=True)
 class Peak:
-    """The most memory that was taken. Mutable.
+    """Peak memory. Mutable.
 
     Attributes:
         size: In bytes.
@@ -79,7 +79,7 @@ class Peak:
 
 @contextlib.contextmanager
 def peak_memory() -> Iterator[Peak]:
-    """Measures what this process takes meanwhile: of the GPU where there is one, else of the machine."""
+    """Measures the peak memory of the block: of the GPU if there is one, else of this process."""
     import torch
 
     found, on_gpu = Peak(), torch.cuda.is_available()

@@ -51,6 +51,8 @@ class PairTrainer(DPOTrainer):
         per_pass = (model.training and self._per_pass) or len(real) * self._share
         found: Any = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         loss = found[0] if return_outputs else found
+        # TRL's mean × its pairs is the sum; the log 2 of each idle pair is taken out of it; ÷ the mean number
+        # of pairs a pass.
         weighed = loss * (len(real) / per_pass) - idle * math.log(2) / per_pass
         return (weighed, found[1]) if return_outputs else weighed
 
@@ -62,6 +64,8 @@ class PairTrainer(DPOTrainer):
         """
         if not self._imitation:
             return super()._compute_loss(model, inputs, return_outputs)
+        # A hook, for TRL's loss returns no log-probabilities: the forward pass that it makes anyway is read,
+        # none is added.
         seen: list[Any] = []
         with model.register_forward_hook(lambda _, __, output: seen.append(output)):
             loss = super()._compute_loss(model, inputs, return_outputs)
@@ -69,6 +73,7 @@ class PairTrainer(DPOTrainer):
         # sides are the first half of the rows, and prompts have a log-probability of 0, [P, T].
         chosen, mask = (rows.chunk(2)[0] for rows in (seen[0].log_probs, inputs["completion_mask"]))
         means = chosen.sum(1) / mask.sum(1)
+        # [P] means; an idle pair, which only fills a batch, has equal sides and nothing to imitate.
         return loss - self._imitation * (means * better_and_worse(inputs)).mean()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a model takes, read from its configuration alone: no weights are loaded, nor need they be here.
+"""The sizes of a model, computed from its configuration alone: no weights are loaded or needed.
 
 It is built on torch's meta device, where tensors have shapes and no contents, and what a forward pass keeps
 for the backward pass is what autograd saves there.
@@ -106,7 +106,7 @@ def _config_of(name: str) -> Any:
 
 
 def _kept(model: Any) -> int:
-    """Returns the numbers that a token leaves behind in a forward pass of the backbone."""
+    """Returns how many numbers a token keeps for the backward pass of the backbone."""
     import torch
 
     backbone = model.get_base_model().base_model if hasattr(model, "get_base_model") else model.base_model
@@ -130,7 +130,7 @@ def _kept(model: Any) -> int:
 
 
 def _storage(tensor: Any) -> int:
-    """Returns what is equal for all views of the same numbers."""
+    """Returns a key that is equal for all views of the same storage."""
     return tensor.untyped_storage()._cdata
 
 

@@ -1,4 +1,4 @@
-"""What all trainings of models share: settings, arguments, LoRA, the way from start to model."""
+"""Shared parts of all trainings: settings, arguments, LoRA, the way from start to model."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class TrainingSettings(Checked):
 
 
 def check_batch(batch: int, at_once: int, what: str = "rows") -> None:
-    """Raises `UsageError` when a batch is not made of forward passes of one size; says which would do."""
+    """Raises `UsageError` if a batch does not divide into equal forward passes; names sizes that do."""
     if batch % at_once:
         fits = that_divides(batch, at_once)
         raise UsageError(
@@ -90,7 +90,7 @@ def check_batch(batch: int, at_once: int, what: str = "rows") -> None:
 
 
 def that_divides(batch: int, at_once: int) -> int:
-    """Returns the largest number of rows at once that divides a batch, up to that asked for, and to 1,024."""
+    """Returns the largest divisor of a batch up to the requested number of rows at once, and to 1,024."""
     return next(size for size in range(min(at_once, 1024), 0, -1) if batch % size == 0)
 
 
@@ -131,7 +131,7 @@ class TrainingResult:
 
 
 def last_evaluation(trainer: Any) -> dict[str, float]:
-    """Returns what a trainer measured after its last step, measured now if a kill came between the two.
+    """Returns a trainer's evaluation after its last step, made now if a kill came between the two.
 
     Empty without validation rows.
     """
@@ -143,14 +143,14 @@ def last_evaluation(trainer: Any) -> dict[str, float]:
 
 
 def provenance(stage: str, model: str, data: str, settings: Mapping[str, Any]) -> Provenance:
-    """Returns what a training makes its model of: settings, start, data, versions."""
+    """Returns the provenance of a training's model: settings, start, data, versions."""
     inputs = {"data": data} | input_hashes(model)
     versions = package_versions("torch", "transformers", "trl", "peft")
     return Provenance(stage, {"model": model, "settings": dict(settings)}, inputs, versions)
 
 
 class Trained(Protocol):
-    """Settings of a training that say how weights are kept."""
+    """Settings of a training that concern its weights."""
 
     @property
     def dtype(self) -> str:
@@ -164,7 +164,7 @@ class Trained(Protocol):
 
 
 def check_start(model: str, settings: Trained, *packages: str) -> Path:
-    """Finds out before a run folder is made what a training would fail of later; returns the model's folder.
+    """Checks, before a run folder exists, what a training would fail on later; returns the model's folder.
 
     Args:
         model: Known name, Hub id or folder.
@@ -186,11 +186,11 @@ def check_start(model: str, settings: Trained, *packages: str) -> Path:
 
 
 REPORT_TO = "O1CODER_REPORT_TO"
-"""Variable that says where trainers report to. It is no setting, for no result depends on it."""
+"""Variable that says where trainers report to. It is not a setting, for no result depends on it."""
 
 
 def report_to() -> list[str]:
-    """Returns where trainers report to: tensorboard, or what `REPORT_TO` lists, e.g. wandb,trackio.
+    """Returns the trackers of a training: tensorboard, or those in `REPORT_TO`, e.g. wandb,trackio.
 
     Raises:
         UsageError: When one of them is not installed, or transformers does not know it.
@@ -217,7 +217,9 @@ class MeasuredByLabel:
     def compute_loss(
         self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Returns the loss of a batch: a part of that of the optimizer, or of a mean row in an evaluation."""
+        """Returns the loss of a batch: its part of the optimizer's loss, or an evaluation's mean row."""
+        # Labels per row × rows: transformers divides by it what is summed over labels, and then weighs
+        # batches by rows.
         if not model.training and self.eval_dataset is not None:
             rows = len(inputs["labels"]) * self.accelerator.num_processes
             num_items_in_batch = self.labels_per_row * rows
@@ -225,7 +227,7 @@ class MeasuredByLabel:
 
     @cached_property
     def labels_per_row(self: Any) -> float:
-        """Mean number of labels of the rows to be measured on."""
+        """Mean number of labels per row of the evaluation."""
         labels = [self.data_collator([row])["labels"] for row in self.eval_dataset]
         return sum(int((one != NOT_LEARNED).sum()) for one in labels) / sum(map(len, labels))
 
@@ -341,11 +343,11 @@ PEAK = "peak_memory_gib"
 
 
 def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
-    """Trains, and tells what memory that took; the first rank's trainer then has all weights.
+    """Trains and reports the peak memory; afterwards the first rank's trainer holds all weights.
 
     Args:
         trainer: Of transformers.
-        checkpoint: Folder of the checkpoint to go on from, None for a new training.
+        checkpoint: Folder of the checkpoint to continue from, None for a new training.
 
     Returns:
         What it measured, with `PEAK`.
@@ -361,15 +363,15 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
 
 
 def begin(made: Provenance, out: Path, resume: bool) -> str | None:
-    """Starts or resumes a training, and records in ``started.json`` what its model is made of.
+    """Starts or resumes a training, and records its provenance in ``started.json``.
 
     Args:
-        made: What it makes its model of.
+        made: The provenance of its model.
         out: Run folder.
-        resume: Whether to go on from the last checkpoint, if there is one.
+        resume: Whether to continue from the last checkpoint, if there is one.
 
     Returns:
-        The checkpoint to go on from, None for a new training.
+        The checkpoint to continue from, None for a new training.
 
     Raises:
         O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
@@ -387,12 +389,12 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
 
 
 def require_same(out: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raises `O1CoderError` where a training was begun with other values; names the first.
+    """Raises `O1CoderError` if a training was begun with other values; names the first one.
 
     Args:
         out: Its run folder.
-        begun: What it was begun with, as read from a file.
-        wanted: What it is to go on with, JSON-able.
+        begun: The values at its start, as read from a file.
+        wanted: The values to continue with, JSON-able.
     """
     before, now = leaves(begun), leaves(json.loads(json.dumps(wanted)))
     for name in sorted({*before, *now}):

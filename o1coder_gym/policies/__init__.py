@@ -1,4 +1,4 @@
-"""Policies: who samples reasoning steps. Importing this package loads no torch and no weights."""
+"""Policies, which sample reasoning steps. Importing this package loads no torch and no weights."""
 
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings

@@ -1,4 +1,4 @@
-"""What a language-model engine is: prompts in, continuations out, everything counted.
+"""The protocol of a language-model engine: prompts in, continuations out, everything counted.
 
 A `LanguageModelPolicy` turns reasoning states into `Generate` requests; an engine answers them. Token
 ids go end to end: where an engine can encode, a state's prompt is its parent's ids plus the generated
@@ -28,7 +28,7 @@ class Generate:
         sampling: How to draw them.
         seed: Fixes the draw on exact engines; continuation i draws from the stream (seed, i).
         boundary: Where the first action in ``prompt.opening + continuation`` ends; None while open.
-        read: Makes an action of a whole answer, for engines that cannot make a model go on behind the
+        read: Makes an action of a whole answer, for engines that cannot make a model continue behind the
             opening; None puts the opening before it.
     """
 
@@ -56,7 +56,7 @@ class Completion:
     """One continuation, cut at its boundary.
 
     Attributes:
-        text: What follows the prompt.
+        text: The text after the prompt.
         token_ids: The tokens of `text`; empty where the engine does not expose them.
         tokens: Number of sampled tokens, those that showed the boundary included.
         logprob: Sum over `token_ids` under the model's own distribution; None if unknown.
@@ -84,7 +84,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What an engine has done since it was made. Two snapshots subtract.
+    """The work of an engine since its creation. Snapshots can be subtracted.
 
     Attributes:
         requests: `Generate` requests answered.
@@ -107,7 +107,7 @@ class Counters:
     queue_s: float = 0.0
 
     def __sub__(self, earlier: Counters) -> Counters:
-        """Returns what was done since `earlier`."""
+        """Returns the work done since `earlier`."""
         sizes = Counter(dict(self.batch_sizes))
         sizes.subtract(dict(earlier.batch_sizes))
         return Counters(
@@ -166,7 +166,7 @@ class Engine(Protocol):
 
     @property
     def counters(self) -> Counters:
-        """A snapshot of what was done so far."""
+        """A snapshot of the work done so far."""
         ...
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:

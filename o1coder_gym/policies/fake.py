@@ -1,4 +1,4 @@
-"""An engine without a model: seeded text, and as slow as it is told to be.
+"""An engine without a model: seeded text at a set speed.
 
 For measuring what everything around the engine costs. A batch of B rows takes
 ``call_s + longest · (step_s + row_s · B)`` seconds, the batch curve of a real engine: nearly flat while
@@ -24,7 +24,7 @@ _WORDS = ("loop", "over", "the", "list", "keep", "best", "value", "sum", "count"
 
 @dataclass(frozen=True, slots=True)
 class FakeSettings:
-    """How slow the engine is, and what it says.
+    """Speed and text of the engine.
 
     Attributes:
         call_s: Seconds per batch, whatever is in it.
@@ -48,7 +48,7 @@ class FakeSettings:
 
 
 class FakeEngine:
-    """Writes actions of random words; equal requests get equal answers. Its tokens are its own."""
+    """Writes actions of random words with tokens of its own; equal requests get equal answers."""
 
     def __init__(self, settings: FakeSettings) -> None:
         """Args: how slow it is, and what it says."""
@@ -59,7 +59,7 @@ class FakeEngine:
 
     @property
     def counters(self) -> Counters:
-        """A snapshot of what was done so far; every prompt token counts as computed."""
+        """A snapshot of the work done so far; every prompt token counts as computed."""
         return self._meter.snapshot()
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
@@ -72,7 +72,7 @@ class FakeEngine:
         return tuple(map(len, text.split()))
 
     def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
-        """Answers all requests as one batch, and takes its time."""
+        """Answers all requests as one batch, after the time that the settings name."""
         asked = time.monotonic()
         answers = [tuple(self._write(one, sample) for sample in range(one.n)) for one in requests]
         rows = [completion.tokens for group in answers for completion in group]
@@ -108,7 +108,7 @@ class FakeEngine:
         return Completion(text, (1,) * length, length, logprob, finish, prompt_tokens)
 
     def _action(self, opening: str, generator: random.Random, length: int) -> str:
-        """Returns what follows `opening`: code in a program's fence or at `depth`, else words."""
+        """Returns the text after `opening`: code in a program's fence or at `depth`, else words."""
         words = " ".join(generator.choices(_WORDS, k=length))
         program = f"# {words}\ndef answer(*values):\n    return {generator.randrange(1000)}\n```\n"
         number = _STEP_NUMBER.search(opening)

@@ -56,7 +56,7 @@ class LanguageModelPolicy:
 
     @property
     def counters(self) -> Counters:
-        """What the engine has done so far, for all policies that share it."""
+        """The engine's work so far, for all policies that share it."""
         return self.engine.counters
 
     @property
@@ -78,6 +78,8 @@ class LanguageModelPolicy:
         """
         asked = [self._generate(request) for request in requests]
         thinks = list(map(self._thinks, requests))
+        # Thoughts take two engine calls and the others one, so the batch is parted and put together in order
+        # again.
         thinking = [index for index, thinks_now in enumerate(thinks) if thinks_now]
         acting = [index for index, thinks_now in enumerate(thinks) if not thinks_now]
         found: dict[int, tuple[Proposal, ...]] = {}
@@ -153,10 +155,10 @@ class LanguageModelPolicy:
         if step.type is ActionType.CODE:
             return
         child = request.state.then(step)
+        # Steps are parted by one blank line, of which the model may have written a part itself.
         newlines = "\n" * max(0, 2 - (len(action) - len(action.rstrip("\n"))))
-        # Ids are appended, not encoded anew: tokenizing the joined text could merge tokens across the
-        # boundary,
-        # and then neither the kept prefix nor the sampled log-probabilities would fit it.
+        # Ids are appended, not encoded again: tokenizing the joined text could merge tokens across the
+        # boundary, and then neither the kept prefix nor the sampled log-probabilities would fit it.
         joint = newlines + self.step_format.prompt(request.problem, child).opening
         ids = (*generate.prompt_ids, *completion.token_ids, *self.engine.encode_more(joint))
         self._remember(request.problem, child, ids)
@@ -171,7 +173,7 @@ class LanguageModelPolicy:
 
 
 def _no_boundary(text: str) -> None:
-    """A plain answer ends where the model ends it."""
+    """Returns no boundary: a plain answer ends where the model ends it."""
 
 
 def _has_define_steps(step_format: StepFormat) -> bool:

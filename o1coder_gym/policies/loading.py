@@ -1,4 +1,4 @@
-"""From the string that names a policy to the policy: ``scheme:target?key=value&…``.
+"""Makes a policy from the string that names it: ``scheme:target?key=value&…``.
 
 =============  ===================================  ==================================================
 scheme         target                               example
@@ -77,13 +77,13 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
 
 
 def prepare(policy: Policy) -> None:
-    """Loads what a policy runs by, rather than at its first request: a run that cannot do without begins not.
+    """Loads a policy's engine now, not at its first request: a run without it fails at the start.
 
     Raises:
         O1CoderError: When it cannot be loaded.
     """
     engine = policy.engine if isinstance(policy, LanguageModelPolicy) else None
-    if isinstance(engine, HFEngine | VLLMEngine):
+    if isinstance(engine, HFEngine | VLLMEngine | OpenAIEngine):
         engine.prepare()
 
 
@@ -141,7 +141,7 @@ def hf(
     think_step: bool = False,
     settings: HFSettings = _HF,
 ) -> Policy:
-    """Lets a model of transformers write steps, in this process.
+    """A transformers model in this process writes the steps.
 
     Args:
         target: Model name, Hub id or folder.
@@ -162,7 +162,7 @@ def vllm(
     think_step: bool = False,
     settings: VLLMSettings = _VLLM,
 ) -> Policy:
-    """Lets a model in vLLM write steps, in this process.
+    """A vLLM model in this process writes the steps.
 
     Args:
         target: Model name, Hub id or folder.
@@ -184,7 +184,7 @@ def openai(
     think_step: bool = False,
     settings: OpenAISettings = _OPENAI,
 ) -> Policy:
-    """Lets a model behind one or several servers with OpenAI's HTTP interface write steps.
+    """A model behind one or several servers with OpenAI's HTTP interface writes the steps.
 
     Args:
         step_format: How steps are written.
@@ -225,11 +225,11 @@ def _server(target: str, model: str, settings: OpenAISettings) -> Engine:
 
 
 def scripted(target: str, step_format: StepFormat) -> Policy:
-    """Says what a JSON file tells it: exact and free."""
+    """Repeats the actions of a JSON file: exact and free."""
     return ScriptedPolicy.from_file(target, step_format)
 
 
 def fake(step_format: StepFormat, *, settings: FakeSettings = _FAKE) -> Policy:
-    """Writes words at random, as slow as it is told to be."""
+    """Writes random words at a set speed."""
     engine = shared_engine(f"fake:{settings}", lambda: FakeEngine(settings))
     return LanguageModelPolicy(engine, step_format)

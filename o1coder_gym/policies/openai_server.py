@@ -1,7 +1,7 @@
 """Any server with OpenAI's HTTP interface: vLLM, SGLang, llama.cpp, hosted ones.
 
 A server that has ``/tokenize`` and takes prompts as token ids (vLLM) is spoken to in ids, so that its
-prefix cache sees each prompt extended, not re-tokenised. Others get chat messages. One that goes on with a
+prefix cache sees each prompt extended, not re-tokenised. Others get chat messages. One that continues with a
 given assistant turn is given the steps so far and the opening of the next one as such a turn; else these go
 into the last user message, no stop strings are sent, and the answer is read as one that stands by itself.
 """
@@ -42,7 +42,7 @@ from o1coder_gym.steps.thinking import before_answer, opened_by
 
 @dataclass(frozen=True, slots=True)
 class OpenAISettings:
-    """How servers are spoken to.
+    """Settings of requests to servers.
 
     Attributes:
         api: ``tokens``, ``chat``, or ``auto``: tokens where the server can.
@@ -123,13 +123,23 @@ class OpenAIEngine:
         self._lock = threading.Lock()
         self._probing = threading.Lock()
         self._abilities = Abilities(tokens=None if settings.api == "auto" else settings.api == "tokens")
+        # Texts between steps, and the ends of prompts, are few and recur: each is sent to the server's
+        # tokenizer once.
         self._joints: dict[str, tuple[int, ...]] = {}
         self._tails: dict[tuple[int, ...], str] = {}
 
     @property
     def counters(self) -> Counters:
-        """A snapshot of what was done so far; cached tokens as far as the servers tell."""
+        """A snapshot of the work done so far; cached tokens as far as the servers report them."""
         return self._meter.snapshot()
+
+    def prepare(self) -> None:
+        """Looks whether a server is there.
+
+        Raises:
+            PolicyError: When none is.
+        """
+        self._servers.check()
 
     def close(self) -> None:
         """Ends the threads and closes the connections."""
@@ -137,7 +147,7 @@ class OpenAIEngine:
         self._servers.close()
 
     def ask_for(self, model: str) -> None:
-        """Asks for another model of the servers from now on: LoRA adapters of the same one, for instance."""
+        """Switches later requests to another model of the servers, such as LoRA adapters of the same one."""
         self._model = model
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
@@ -157,6 +167,7 @@ class OpenAIEngine:
             self._note(template=False)
             text = "".join(f"{content}\n\n" for _, content in prompt.messages) + prompt.prefill
             return self._tokenize({"prompt": text, "add_special_tokens": True})
+        # A template may end inside a thought; what closes it is part of the prompt.
         return (*ids, *self.encode_more(before_answer(self._tail(ids), None) + prompt.prefill))
 
     def encode_thought(self, prompt: Prompt) -> tuple[tuple[int, ...], str]:
@@ -169,7 +180,7 @@ class OpenAIEngine:
         ids = self._tokenize(turns) if self._tokens() else ()
         tags = opened_by(self._tail(ids))
         if tags is None:
-            raise UsageError(f"think_tokens: {self._model} opens no thought for this server to go on with")
+            raise UsageError(f"think_tokens: {self._model} opens no thought that this server could continue")
         return ids, tags[1]
 
     def _tail(self, ids: tuple[int, ...]) -> str:
@@ -205,6 +216,7 @@ class OpenAIEngine:
         # Probed before requests run in parallel: each of them needs to know.
         if requests and not requests[0].prompt_ids:
             self._continuation()
+        # One request for all n continuations: the server computes their prompt once.
         if self._settings.draws == "server" and self._abilities.choices:
             return list(
                 self._pool.map(lambda request: self._answer(request, range(request.n), asked), requests)
@@ -215,7 +227,7 @@ class OpenAIEngine:
         return [tuple(islice(found, request.n)) for request in requests]
 
     def abilities(self) -> Abilities:
-        """Asks for what is not known yet, with a few small requests, and returns what the server can do.
+        """Probes unknown capabilities with a few small requests; returns the server's capabilities.
 
         Raises:
             PolicyError: When no server answers, or it refuses the simplest request.
@@ -240,7 +252,7 @@ class OpenAIEngine:
         return self._abilities
 
     def _answer(self, request: Generate, samples: range, asked: float) -> tuple[Completion, ...]:
-        """Asks for some of a request's continuations until all are there."""
+        """Requests continuations until all that one request wants are there."""
         begun = time.monotonic()
         found: list[Completion] = []
         while len(found) < len(samples):
@@ -253,6 +265,7 @@ class OpenAIEngine:
                 raise
             new, usage = self._read(path, answer, request)
             new = _charged(new, body["n"])
+            # Some servers ignore n silently: from now on each continuation is a request of its own.
             if len(new) == 1 < body["n"]:
                 self._note(choices=False)
             # A server tells the prompt once per answer; the first completion carries it.
@@ -263,12 +276,13 @@ class OpenAIEngine:
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
             )
+        # Counted once, however many server requests its continuations take.
         new_request = samples.start == 0
         self._meter.add(requests=new_request, busy_s=time.monotonic() - begun, queue_s=begun - asked)
         return tuple(found[: len(samples)])
 
     def _read(self, path: str, answer: dict[str, Any], request: Generate) -> tuple[list[Completion], Usage]:
-        """Returns the completions of an answer, of which there is at least one, and what they cost."""
+        """Returns the completions of an answer, at least one, and their cost."""
         try:
             said = [read_choice(choice) for choice in answer["choices"]]
             usage = read_usage(answer)
@@ -291,6 +305,7 @@ class OpenAIEngine:
 
     def _ask(self, path: str, body: dict[str, Any], affinity: str = "") -> dict[str, Any]:
         """Posts a request without what the server refuses, and learns from what it refuses now."""
+        # Ends: each refusal settles one ability for good, and there are few.
         while True:
             before = self._abilities
             fitted = before.fit(body)
@@ -327,11 +342,13 @@ class OpenAIEngine:
             return self._abilities.continuation or ""
 
     def _way(self, prompt: Prompt) -> Continuation | Literal[""] | None:
-        """Returns how the server is asked to go on with a prompt's prefill, if there is one and it can."""
+        """Returns how the server is asked to continue with a prompt's prefill, if there is one and it can."""
         return self._abilities.continuation if prompt.prefill.strip() else ""
 
     def _goes_on(self, way: Continuation) -> bool:
         sentence, beginning, rest = PROBE
+        # A continuation begins with the rest of the word that was cut, a fresh answer with the whole
+        # sentence.
         turns = [{"role": "user", "content": f"Repeat this sentence, and nothing else: {sentence}"}]
         body = {"model": self._model, "max_tokens": 8, "temperature": 0.0, "messages": turns}
         try:
@@ -341,7 +358,7 @@ class OpenAIEngine:
             return False  # a refusal of this way; what else is wrong shows with the request that matters
 
     def _counted(self) -> CountTokens:
-        """Returns what counts tokens where the server does not."""
+        """Returns the tokenizer that counts tokens where the server does not."""
 
         def count(text: str) -> int:
             try:

@@ -47,7 +47,9 @@ def draw(
     # Log-probabilities are compared between runs and devices, so the sums are taken in float32 at least.
     logits = logits.float()
     vocabulary, device = logits.shape[1], logits.device
+    # [B]: k of each row; the whole vocabulary where it has none.
     limits = [_candidates(one, vocabulary) for one in sampling]
+    # K: enough for every row with a top-k; rows without one share the first `first` candidates.
     width = min(max(limits), max([first, *(limit for limit in limits if limit < vocabulary)]))
     values, candidates = logits.topk(width, dim=-1)  # [B, K], likeliest first
     # Cumulative sums are compared with a uniform number: in float64 rounding cannot move a draw by a rank.

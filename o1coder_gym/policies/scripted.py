@@ -48,9 +48,9 @@ class ScriptedAction:
     """One entry of a script.
 
     Attributes:
-        step: What is proposed; `MALFORMED` is taken verbatim.
+        step: The proposed step; `MALFORMED` is taken verbatim.
         weight: Its probability among its siblings is weight ÷ sum of weights; > 0.
-        then: What is proposed in the state it leads to.
+        then: The script of the state that it leads to.
     """
 
     step: Step

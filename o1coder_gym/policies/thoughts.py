@@ -22,8 +22,8 @@ class _Thought:
 
     Attributes:
         text: Tags included, as it is recorded.
-        completion: What was sampled.
-        action: What is asked next; one sample.
+        completion: The sampled thought.
+        action: The request for the action; one sample.
     """
 
     text: str
@@ -55,6 +55,7 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
         _thoughts(engine, request, ids, closing, completions)
         for request, (ids, closing), completions in zip(requests, opened, engine.generate(asked), strict=True)
     ]
+    # One call for the actions behind all thoughts: a call per thought would lose the batch.
     acted = iter(engine.generate([one.action for group in thoughts for one in group]))
     return [tuple(_proposal(one, next(acted)[0]) for one in group) for group in thoughts]
 
@@ -62,7 +63,7 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
 def think_a_step(
     engine: Any, requests: Sequence[Generate], tokens: int, step_format: StepFormat
 ) -> list[tuple[Proposal, ...]]:
-    """Samples thoughts that are actions themselves: the first define step of a chain, as the model thinks it.
+    """Samples thoughts that are themselves actions: the first define step of a chain.
 
     What follows is shown the thought as it is shown any step, so that search branches on it and scorers
     score it.

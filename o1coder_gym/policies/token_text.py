@@ -22,6 +22,7 @@ class TokenText:
         self.tokenizer = tokenizer
         self._anchor = tokenizer.encode("\n", add_special_tokens=False)[-1:]
         self._anchor_length = len(self._plain(self._anchor))
+        # The boundary is looked for after each token, so a token is decoded once and not once an occurrence.
         self._pieces: dict[int, str] = {}
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
@@ -57,7 +58,7 @@ class TokenText:
         """Makes a completion of what was sampled, trimmed at the boundary.
 
         Args:
-            request: What it answers.
+            request: The request that it answers.
             ids: All sampled tokens.
             logprobs: Of `ids`.
             ended: Whether the last of them is an end token, which has no text.
@@ -112,6 +113,7 @@ def step_tokens(
     """
     opening = step_format.prompt(problem, state).opening
     action = step_format.render(step, state.depth + 1)
+    # Up to the next header, for that is where a policy stops: it has written the beginning of it.
     if step.type is not ActionType.CODE:
         action = f"{action.rstrip()}\n\n{step_format.prompt(problem, state.then(step)).opening}"
     if not action.startswith(opening):

@@ -51,6 +51,7 @@ def pointwise_examples(data: ProcessData, text: StepText, *, soft: bool) -> Exam
         labelled = [one for one in _labels(trajectory, encoded, soft) if one[0] < text.max_length]
         if labelled:
             ids = list(encoded.ids[: labelled[-1][0] + 1])
+            # [T]: a label at the mark of each step, none elsewhere.
             labels = [IGNORED] * len(ids)
             for mark, label in labelled:
                 labels[mark] = label
@@ -59,12 +60,13 @@ def pointwise_examples(data: ProcessData, text: StepText, *, soft: bool) -> Exam
 
 
 def pairwise_examples(data: ProcessData, text: StepText) -> Examples:
-    """Makes a row per pair: ``chosen_ids`` and ``rejected_ids``, each ends with the mark of its last step."""
+    """Makes a row per pair: ``chosen_ids`` and ``rejected_ids``, each ends with a step token."""
     problems = {problem.task_id: problem for problem in data.problems}
     rows, left_out = [], 0
     for pair in data.pairs:
         problem: Problem = problems[pair.state.problem_id]
         sides = [text.encode(problem, pair.state.then(step)) for step in (pair.chosen, pair.rejected)]
+        # Both sides or none: one side alone has nothing to be better than.
         if max(len(side.ids) for side in sides) > text.max_length:
             left_out += 1
         else:
@@ -87,6 +89,7 @@ class PointwiseCollator:
         """Returns ``input_ids``, ``attention_mask`` and ``labels``, [B, T] each; labels are float32."""
         import torch
 
+        # [B, T] of float: transformers' own collator would make integers of them, and v of 0.75 a 0.
         labels = [row["labels"] for row in rows]
         return {
             **_padded([row["input_ids"] for row in rows], self.pad),

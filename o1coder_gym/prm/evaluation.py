@@ -95,6 +95,7 @@ def evaluate_scorer(
     every = range(len(rows))
     # By depth too: late prefixes are easier to tell apart, and over all depths that looks like skill.
     by_depth = {depth: [i for i in every if rows[i].state.depth == depth] for depth in _depths(rows)}
+    # Choosing among programs is worth whether the chosen one passes, choosing among prefixes its v.
     programs = [i for i in every if rows[i].state.code is not None]
     values = np.asarray([row.value for row in rows], float)
     passes = np.asarray([row.passing > 0 for row in rows], float)
@@ -147,6 +148,7 @@ class _Scored:
     def choice(self, part: Sequence[int], values: np.ndarray, n: int) -> Choice:
         """Measures the choice among the prefixes of each problem."""
         groups = list(self._groups(part).values())
+        # [groups]: one number a problem, so that problems and not candidates are resampled.
         by_random = [float(values[group].mean()) for group in groups]
         by_score = [expected_best_of(values[group], self.scores[group], n) for group in groups]
         by_logprob = [self._by_logprob(group, values, n) for group in groups]
@@ -169,7 +171,9 @@ class _Scored:
         for index in group:
             row = self.rows[index]
             if row.logprob is None:
+                # One unknown candidate leaves the order of the group unknown.
                 return math.nan
+            # Mean per token: the sum would prefer whatever is short.
             means.append(row.logprob / max(row.tokens, 1))
         return expected_best_of(values[group], means, n)
 

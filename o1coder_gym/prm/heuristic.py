@@ -79,7 +79,7 @@ def _helper_score(code: str) -> float:
 
 
 def _whole_function(nodes: Sequence[ast.AST], entry_point: str) -> tuple[bool, ...]:
-    """Whether the function is there, returns something, uses all its arguments, and is no placeholder."""
+    """Whether the function is there, returns something, uses all its arguments, and is not a placeholder."""
     for node in nodes:
         if isinstance(node, ast.FunctionDef) and node.name == entry_point:
             body = [inner for statement in node.body for inner in ast.walk(statement)]

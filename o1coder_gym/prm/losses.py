@@ -37,6 +37,7 @@ def pointwise_loss(
     if not known.any():
         # Not a constant: backward needs a graph, also in a micro-batch without labels.
         return logits.sum() * 0.0, {}
+    # From logits: log(1 − σ(z)) of a large z is −∞ where σ is taken first.
     loss = binary_cross_entropy_with_logits(scored, targets, reduction="sum")
     agrees = (scored > 0) == (targets > 0.5)
     metrics = {"score": scored.detach().sigmoid().mean(), "accuracy": agrees.float().mean()}
@@ -58,6 +59,7 @@ def pairwise_loss(
     """
     from torch.nn.functional import logsigmoid
 
+    # [P]; in float32, for bfloat16 rounds away small margins.
     margin = chosen.float() - rejected.float()
     metrics = {"margin": margin.detach().mean(), "accuracy": (margin > 0).float().mean()}
     return -logsigmoid(margin).sum() / (len(margin) if pairs is None else pairs), metrics

@@ -1,4 +1,4 @@
-"""How good scores are: ranking, calibration, and what choosing by them is worth. Pure.
+"""Quality of scores: ranking, calibration, and the value of choosing by them. Pure.
 
 N examples, M candidates.
 """
@@ -52,14 +52,14 @@ def expected_best_of(values: Numbers, scores: Numbers, n: int) -> float:
     C(i − 1, n − 1) / C(M, n). Candidates of equal score count as their mean: ties are broken blindly.
 
     Args:
-        values: What each candidate is worth, [M], M ≥ 1.
-        scores: What it is chosen by, [M].
+        values: The value of each candidate, [M], M ≥ 1.
+        scores: The scores that decide the choice, [M].
         n: Candidates drawn; more than there are means all of them.
     """
     total = len(values)
     n = min(n, total)
     if n < 1:
-        raise UsageError("best of n needs a candidate and n of at least 1")
+        raise UsageError("best of n needs at least one candidate, and n ≥ 1")
     worth, found = np.asarray(values, float), np.asarray(scores, float)
     _, places, counts = np.unique(found, return_inverse=True, return_counts=True)
     means = np.bincount(places, weights=worth) / counts

@@ -60,6 +60,7 @@ class StepModel:
         except PolicyError:
             return
         hidden_bytes = self.backbone.config.get_text_config().hidden_size * shape.dtype.itemsize  # pyright: ignore
+        # Keys and values to continue from, and the hidden state [D] that the head may be asked about later.
         capacity = mib * 2**20 // (shape.bytes_per_token + hidden_bytes)
         self._prefixes = Prefixes(self.backbone, shape, capacity, keep_hidden=True)
 
@@ -77,13 +78,14 @@ class StepModel:
         """
         found = []
         for row, states in zip(rows, self.states(rows), strict=True):
+            # [m, D] to [m].
             logits = iter(self.head(states).tolist())
             found.append([next(logits) if mark >= 0 else 0.0 for mark in row.marks])
         return found
 
     @torch.inference_mode()
     def states(self, rows: Sequence[EncodedSteps]) -> list[Tensor]:
-        """Returns the hidden states at the marks of each row, [m, D], float32; a negative mark has none.
+        """Returns each row's hidden states at its step tokens, [m, D], float32; negative marks have none.
 
         Args:
             rows: B encoded chains.
@@ -95,7 +97,7 @@ class StepModel:
         return [one[places].float() for one, places in zip(hidden, marks, strict=True)]
 
     def _from_prefixes(self, prefixes: Prefixes, rows: Sequence[EncodedSteps]) -> list[Tensor]:
-        """Computes only what no earlier row began with; [T, D] a row, up to its last mark."""
+        """Computes only what no earlier row began with; [T, D] per row, to its last step token."""
         # What follows the last mark is not needed: attention is causal.
         prompts = [row.ids[: max(row.marks, default=-1) + 1] for row in rows]
         prefixes.compute([prefixes.tree.insert(ids) for ids in prompts])
@@ -143,6 +145,8 @@ class TwoClassHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Maps [K, D] to [K]."""
         classes = self.classes(hidden)
+        # [K]: σ(c₁ − c₀) is the softmax's probability of class 1, so one loss and one calibration fit all
+        # heads.
         return classes[:, 1] - classes[:, 0]
 
 
@@ -233,5 +237,5 @@ def _tensors(folder: Path, *names: str) -> list[Tensor]:
                     if key == name or key.endswith(f".{name}"):
                         found[name] = file.get_tensor(key)
     if missing := [name for name in names if name not in found]:
-        raise ScorerError(f"{folder} has no tensor {missing[0]}; it is no process reward model of this kind")
+        raise ScorerError(f"{folder} has no tensor {missing[0]}; it is not a PRM of this kind")
     return [found[name] for name in names]

@@ -1,4 +1,4 @@
-"""Process reward models by name: the public ones, how families of them read steps, and how each is loaded."""
+"""Public process reward models by name, the layouts in which their families read steps, and their loaders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from o1coder_gym.specs.parameters import AtLeastOne, Count, check_fields
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How models of one family read steps and answer.
+    """How the models of one family read steps and express scores.
 
     Attributes:
         layout: How a question and its steps are laid out.

@@ -67,7 +67,7 @@ class ModelScorer:
         self._lock = threading.Lock()
 
     def forget(self) -> None:
-        """Drops what was kept of earlier states, on which scores depend by rounding."""
+        """Drops cached prefixes of earlier states; scores depend on them by rounding."""
         with self._lock:
             self.model.forget()
 
@@ -78,6 +78,7 @@ class ModelScorer:
         """
         read = self._read(items)
         return [
+            # Rounded: a batch of other rows moves the last digits, and equal states must have equal scores.
             Scored(round(self.calibration(read[item].logit), _DIGITS), read[item].tokens)
             if item[1].steps
             else _NO_STEPS
@@ -109,6 +110,8 @@ class ModelScorer:
             if state.steps and (problem, state) not in known:
                 scored, encoded = self._chain(problem, state)
                 chains.append((problem, scored, encoded))
+                # What a prefix would cost alone: its price must not depend on the chain that happened to be
+                # read with it.
                 lengths = (mark + 1 for mark in encoded.marks)
                 known |= {
                     (problem, prefix): _Read(0.0, tokens)
@@ -146,6 +149,7 @@ class ModelScorer:
         """
         batches: list[list[int]] = []
         for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+            # Ascending lengths, so the newest row is the longest, and rows · its length counts the padding.
             if not batches or (len(batches[-1]) + 1) * lengths[index] > self._batch_tokens:
                 batches.append([])
             batches[-1].append(index)

@@ -1,4 +1,4 @@
-"""What a process reward model reads: a question and its steps as tokens, and where each step's score stands.
+"""The input of a process reward model: question and steps as tokens, with the place of each step's score.
 
 m steps, T tokens. Tokens before a mark never depend on what follows it, so one pass over a whole chain gives
 each step the score that its prefix alone would get.
@@ -20,7 +20,7 @@ from o1coder_gym.types import Problem, State
 
 @dataclass(frozen=True, slots=True)
 class EncodedSteps:
-    """A chain as a model sees it.
+    """A chain as the model's input.
 
     Attributes:
         ids: Token ids, [T].
@@ -138,6 +138,7 @@ class StepText:
             ScorerError: When even the last step alone does not fit.
         """
         encoded = self.encode(problem, state)
+        # The beginning goes, not the end: the score stands at the end, and the last steps say most about it.
         cut = len(encoded.ids) - self.max_length
         if cut <= 0:
             return encoded
@@ -157,6 +158,8 @@ def _marked(encode: Callable[[list[str]], list[int]], steps: list[str], tag: int
     """
     ids, marks = [], []
     for count in range(1, len(steps) + 1):
+        # Encoded anew for each count: a tokenizer may join a step's end with its tag, and then the tag has no
+        # token of its own.
         ids = encode(steps[:count])
         marks.append(max((place for place, token in enumerate(ids) if token == tag), default=-1))
     if any(later <= mark for mark, later in pairwise([-1, *marks])):

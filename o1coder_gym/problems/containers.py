@@ -53,7 +53,7 @@ def file_lines(path: Path, group: str, first: int = 0, split: str | None = None)
 
     Args:
         path: The file.
-        group: What its rows belong to.
+        group: The group of its rows.
         first: Number of its first row in the group.
         split: Their split, where the name of the file or its folder says one.
 
@@ -123,7 +123,7 @@ def _text_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
 
 
 def _parsed(line: bytes) -> tuple[Any, str]:
-    """Returns the value of a line and what is wrong with it."""
+    """Returns the value of a line and its fault, if any."""
     try:
         return json.loads(line.decode()), ""
     except UnicodeDecodeError:

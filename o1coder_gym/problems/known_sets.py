@@ -1,4 +1,4 @@
-"""Problem sets that are known by name, and where their files lie."""
+"""Problem sets that are known by name, and the places of their files."""
 
 from __future__ import annotations
 

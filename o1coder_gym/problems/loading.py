@@ -170,7 +170,7 @@ def with_splits(found: ProblemSet, shares: Mapping[str, float] = SHARES, *, seed
     """
     wanted = {name: share for name, share in shares.items() if share > 0}
     if min(shares.values()) < 0 or not math.isclose(sum(wanted.values()), 1):
-        raise UsageError(f"shares of splits are at least 0 and make 1, got {dict(shares)}")
+        raise UsageError(f"shares of splits must be at least 0 and add up to 1, got {dict(shares)}")
     alike: dict[str, list[str]] = defaultdict(list)
     for row in found:
         alike[question_key(row.problem)].append(row.problem.task_id)
@@ -232,7 +232,7 @@ def stream_rows(
 
 
 def _found(name: str, *, streaming: bool) -> tuple[str, Iterable[Iterable[Line]], Converter | None]:
-    """Returns where a set is, its rows, and the converter if its format is named."""
+    """Returns a set's place, its rows, and the converter if its format is named."""
     format_name, colon, rest = name.partition(":")
     named = colon and not Path(name).exists() and format_name in registry.entries("problems")
     converter = converter_named(format_name) if named else None

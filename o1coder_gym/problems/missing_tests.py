@@ -21,7 +21,7 @@ Warn = Callable[[str], None]
 
 
 def warn_of(warn: Warn, *lacks: str) -> None:
-    """Joins what lacks into one line for `warn`, which is not called where nothing does."""
+    """Joins remarks into one line for `warn`, which is not called without any."""
     if line := "; ".join(filter(None, lacks)):
         warn(line)
 
@@ -29,7 +29,7 @@ def warn_of(warn: Warn, *lacks: str) -> None:
 def without_visible_tests(
     problems: Iterable[Problem | ProblemRow], further: Mapping[str, Tests] = NO_FURTHER_TESTS
 ) -> str:
-    """Says how many problems have no test that a search or a training may see; empty if all have one.
+    """Returns a sentence on problems without a test that a search may see; empty if all have one.
 
     Args:
         problems: The questions.
@@ -41,7 +41,7 @@ def without_visible_tests(
 
 
 def without_hidden_tests(rows: Sequence[ProblemRow]) -> str:
-    """Says how many problems have no hidden test; empty if all have one."""
+    """Returns a sentence on problems without a hidden test; empty if all have one."""
     lacking = [row.problem.task_id for row in rows if not row.tests]
     return _line(lacking, len(rows), "no hidden tests: never solved")
 

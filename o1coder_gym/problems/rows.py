@@ -27,7 +27,7 @@ LEFT_OUT = "left_out"
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """A problem with what environments and agents must not see.
+    """A problem with the parts that environments and agents must not see.
 
     Attributes:
         problem: The public part.
@@ -59,7 +59,7 @@ def stated_limits(meta: Mapping[str, Any]) -> dict[str, float]:
     """Returns the limits that a problem's ``meta`` raises, by their names in `LIMITS`; others are missing.
 
     Raises:
-        ValueError: One is no finite number above 0.
+        ValueError: One is not a finite number above 0.
     """
     limits = {name: meta[name] for name in LIMITS if meta.get(name) is not None}
     for name, limit in limits.items():
@@ -70,7 +70,7 @@ def stated_limits(meta: Mapping[str, Any]) -> dict[str, float]:
 
 
 def public_row_to_json(row: ProblemRow) -> dict[str, Any]:
-    """Returns the object of a row without what is hidden, and says so: it is refused as a problem file's row.
+    """Returns the object of a row without hidden parts, marked so that problem files refuse it.
 
     An empty list of hidden tests would not do, for that is a problem which nothing solves.
     """
@@ -180,7 +180,7 @@ def _fields(raw: object, known: tuple[str, ...], optional: tuple[str, ...] = ())
 
 
 def _read(fields: Mapping[str, object], name: str, reader: Callable[[object], _Value]) -> _Value:
-    """Reads one field; what is wrong with it is said with its name."""
+    """Reads one field; errors name it."""
     try:
         return reader(fields[name])
     except ValueError as error:
@@ -188,14 +188,14 @@ def _read(fields: Mapping[str, object], name: str, reader: Callable[[object], _V
 
 
 def cases_from_json(raw: object, name: str) -> tuple[TestCase, ...]:
-    """Reads tests; none where there is nothing.
+    """Reads tests; an empty value has none.
 
     Args:
         raw: A list of what `case_from_json` reads, or None.
         name: The field that holds it, for messages.
 
     Raises:
-        ProblemFileError: When it is no list of tests; the message begins with the field.
+        ProblemFileError: When it is not a list of tests; the message begins with the field.
     """
     raw = [] if raw is None else raw
     if not isinstance(raw, list):

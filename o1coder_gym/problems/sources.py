@@ -1,4 +1,4 @@
-"""Where problem sets lie: a path, the folder ``O1CODER_DATA``, an installed package, the Hugging Face Hub."""
+"""Sources of problem sets: a path, the folder ``O1CODER_DATA``, an installed package, the Hub."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HUB_NAME = re.compile(
 
 
 def open_source(name: str, *, streaming: bool = False) -> tuple[str, Iterable[Iterable[Line]]]:
-    """Returns where a set was found, and its rows, a group for each file or split.
+    """Returns a set's place and its rows, a group for each file or split.
 
     Args:
         name: A file, a known set, a folder, or ``hf:owner/name[/configuration][@revision][:split]``.

@@ -33,7 +33,7 @@ class Validation:
 
     @property
     def failed(self) -> bool:
-        """Whether there is a reference and it does not pass; one without tests has nothing to pass."""
+        """Whether there is a reference that fails; without tests it cannot fail."""
         return self.verdict is not None and self.verdict.outcome not in (Outcome.PASS, Outcome.NO_TESTS)
 
     @property
@@ -43,7 +43,7 @@ class Validation:
 
     @property
     def reason(self) -> str:
-        """Why it does not hold, in one line: the first test that fails, and how; empty if it does."""
+        """The reason in one line: the first test that fails, and how; empty if the row holds."""
         if self.verdict is None:
             return "no reference"
         for index, (test, case) in enumerate(
@@ -102,7 +102,7 @@ def keep_valid(results: Iterable[Validation], path: Path) -> Iterator[Validation
 
 
 def report_lines(name: str, results: Sequence[Validation]) -> Iterator[str]:
-    """Yields a report for people: what fails or cannot be judged, what is slow, and the sum.
+    """Yields a report for people: failures, rows that cannot be judged, slow ones, and the totals.
 
     Args:
         name: Of the set.
@@ -133,7 +133,7 @@ def _tests(row: ProblemRow) -> tuple[TestCase, ...]:
 
 
 def _difference(test: TestCase, got: str | None) -> str:
-    """Says what was returned or printed, and what should have been, as far as that is known."""
+    """Describes the actual and the expected result, as far as both are known."""
     match test:
         case CallTest(_, expected):
             pass

@@ -29,7 +29,7 @@ class ProcessData:
         pair_rule: Made the pairs.
         validation: Share of all problems that are held out.
         sources: By id, what made the rows: config, hash and versions of each run.
-        drops: What was left out, with counts.
+        drops: Reasons for omitted rows, with counts.
     """
 
     format: str
@@ -95,7 +95,7 @@ def assembled(
         pair_rule: Pairs.
         validation: Share of all problems that are held out, in [0, 1).
         sources: By id, what made the rows.
-        drops: What was left out on the way.
+        drops: Reasons for omitted rows, with counts.
         weights: Of the visits of sources, see `united`; a source of weight 0 is dropped, with its paths.
 
     Raises:
@@ -110,6 +110,8 @@ def assembled(
         # of a problem that is not given nothing is known but its name
         return split_of(known_problems.get(task_id) or Problem(task_id, task_id), validation)
 
+    # In this order: equal states are united before they are labelled, for labels depend on W and N of all
+    # sources.
     rows = [
         replace(row, split=split(row.state.problem_id))
         for row in labelled(united(prefixes, given), label_rule)
@@ -135,6 +137,7 @@ def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Iterabl
     whole: dict[State, PathRow] = {}
     for path in paths:
         kept = [name for name in path.sources if name not in dropped]
+        # Rows of earlier versions name no source; those are kept.
         if path.sources and not kept:
             continue
         known = whole.setdefault(path.state, replace(path, sources=()))
@@ -156,8 +159,8 @@ def each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
             if getattr(first, name) != getattr(problem, name):
                 what = name.replace("_", " ")
                 raise UsageError(
-                    f"two problems called {problem.task_id} differ in their {what}, and their values cannot "
-                    "be united; rename those of one set"
+                    f"two problems called {problem.task_id} differ in their {what}, so their values cannot "
+                    "be merged; rename the problems of one set"
                 )
     return known
 
@@ -181,6 +184,7 @@ def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:
     parts = list(data)
     if not parts:
         raise UsageError("nothing to merge")
+    # A step means what its format says: equal texts of two formats are two steps.
     if len(formats := {part.format for part in parts}) > 1:
         raise UsageError(f"data sets of different step formats cannot be merged: {', '.join(formats)}")
     for name in ("label_rule", "validation"):

@@ -54,7 +54,7 @@ def preferences(data: ProcessData) -> Rows:
     """Yields TRL's preference rows: prompt = question and prefix, the two steps, their margin.
 
     A prompt ends before the last space of the header that both steps begin with: after ``### Step 2``, where
-    the answer goes on with `` (code)``. Trainers encode a prompt alone and with each answer. Tokenizers of
+    the answer continues with `` (code)``. Trainers encode a prompt alone and with each answer. Tokenizers of
     GPT-2's kind join a blank line at the end of a prompt otherwise than one before a header; those of
     GPT-4's, as Qwen's, join it with the full stop before it; neither joins a word with a space behind it.
     """
@@ -67,6 +67,8 @@ def preferences(data: ProcessData) -> Rows:
         shared = _shared_header(*steps)
         # The blank line belongs to the side of the header.
         place = len(before) + (len(f"\n\n{shared}") if shared else 0)
+        # Both sides are cut at the same place, so prompt + answer is exactly the text that the policy would
+        # see.
         chosen, rejected = (f"{before}\n\n{step}" for step in steps)
         yield {
             "prompt": chosen[:place],
@@ -115,7 +117,7 @@ def export(data: ProcessData, name: str, folder: Path) -> None:
     """Writes an export, a file per table and split.
 
     Args:
-        data: What to export.
+        data: The data set to export.
         name: One of `EXPORTS`; ``parquet`` and ``datasets`` hold the three tables of TRL.
         folder: Created with its parents.
 
@@ -130,6 +132,8 @@ def export(data: ProcessData, name: str, folder: Path) -> None:
         part = data.of_split(split)
         if name in TABLES:
             lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in TABLES[name](part)]
+            # Models write lone surrogates now and then, which UTF-8 cannot hold; replaced, they are escapes
+            # of JSON.
             (folder / f"{split}.jsonl").write_text("".join(lines), errors="backslashreplace")
             continue
         for table in ("stepwise", "preferences", "demonstrations"):

@@ -40,7 +40,7 @@ def harvest(
     Args:
         trees: Of one step format; trees of the same problem are merged.
         judge: Runs the passing programs once more.
-        source: What made the trees: JSON-able; its hash names the source in each row.
+        source: Description of what made the trees, JSON-able; its hash names the source in each row.
         tests: Tests by task id that the search had beside the public ones.
         label_rule: Hard labels.
         pair_rule: Pairs.
@@ -53,7 +53,8 @@ def harvest(
     found = list(trees)
     problems = each_once(tree.problem for tree in found)
     if len(formats := sorted({tree.format for tree in found})) > 1:
-        raise UsageError(f"trees of different step formats make no data set: {', '.join(formats)}")
+        raise UsageError(f"trees of different step formats cannot form one data set: {', '.join(formats)}")
+    # The hash of what made the trees, by which `merged` notices a run that comes in twice.
     name = source_id(source)
     drops: Counter[str] = Counter()
     prefixes = [row for tree in found for row in prefix_rows(tree, name, drops)]
@@ -82,6 +83,8 @@ def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[
         source: Id of what made it.
         drops: Counts what is left out.
     """
+    # The whole tree, not single nodes: what was backed up to inner nodes is biased by the ends that could not
+    # be judged.
     if any(node.outcome is Outcome.UNSUPPORTED for node in tree.nodes):
         drops["prefix: a test cannot be judged"] += len(tree.nodes) - 1
         return
@@ -113,6 +116,7 @@ def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[
             passing=counts[1],
             ended=_is_end(node),
             soft=value,
+            # Blank until `assembled`: label and split depend on what other trees found of the same state.
             hard=0,
             tokens=tokens,
             logprob=logprob,
@@ -162,6 +166,7 @@ def _passing_paths(tree: SearchTree, source: str, drops: Counter[str]) -> Iterat
         state = tree.state(index)
         if any(step.type is ActionType.MALFORMED for step in state.steps):
             drops["path: a step cannot be read"] += 1
+        # SFT would teach the policy to write the agent's notes itself.
         elif any(tree.nodes[place].author != "policy" for place in tree.path(index)):
             drops["path: holds a note of the agent"] += 1
         else:
@@ -198,6 +203,7 @@ def _passes(node: TreeNode) -> bool:
 
 def _below(tree: SearchTree, counts: Callable[[TreeNode], bool]) -> list[int]:
     """Returns for each node how many nodes at or below it satisfy `counts`, [N]."""
+    # [N], summed from the leaves up in one pass.
     totals = [int(counts(node)) for node in tree.nodes]
     for index in range(len(tree.nodes) - 1, 0, -1):  # parents come before children
         parent = tree.nodes[index].parent
@@ -209,5 +215,6 @@ def _below(tree: SearchTree, counts: Callable[[TreeNode], bool]) -> list[int]:
 def _cost(tree: SearchTree, index: int) -> tuple[int, float | None]:
     """Returns tokens and log-probability of the path to a node."""
     nodes = [tree.nodes[place] for place in tree.path(index)[1:]]
+    # The log-probability of a chain is a sum: with one unknown term it is unknown, not smaller.
     known = [node.logprob for node in nodes if node.logprob is not None]
     return sum(node.tokens for node in nodes), sum(known) if len(known) == len(nodes) else None

@@ -42,12 +42,13 @@ class LabelRule:
     def __post_init__(self) -> None:
         """Raises `UsageError` for a rule that is none."""
         if self.hard not in ("any", "value") or not 0.0 <= self.threshold <= 1.0:
-            raise UsageError(f"a hard label is by any or by value ≥ threshold in [0, 1], got {self}")
+            raise UsageError(f"a hard label is 'any', or 'value' with a threshold in [0, 1]; got {self}")
 
     def label(self, value: float, passing: int, ends: int) -> int:
         """Returns the hard label, 0 or 1."""
         if self.hard == "value":
             return int(value >= self.threshold)
+        # passing / ends ≥ 1 / ANY_OF, in whole numbers; without ends nothing has passed.
         return int(passing > 0 and passing * ANY_OF >= ends)
 
 
@@ -71,6 +72,7 @@ class PairRule:
 
 def labelled(rows: Iterable[PrefixRow], rule: LabelRule) -> tuple[PrefixRow, ...]:
     """Returns the rows with soft label v and the hard label of `rule`; with `credited` ones if it says so."""
+    # Soft: v = W / N. Hard: Math-Shepherd's "any", or a threshold on v.
     found = tuple(
         replace(row, soft=row.value, hard=rule.label(row.value, row.passing, row.ends)) for row in rows
     )
@@ -111,6 +113,7 @@ def sibling_pairs(rows: Sequence[PrefixRow], rule: PairRule) -> tuple[PairRow, .
         rows: Labelled prefixes, each state once.
         rule: See `PairRule`; values are soft labels, which are v unless a label was corrected.
     """
+    # By parent: only steps taken in the same state compete with each other.
     families: dict[State, list[PrefixRow]] = {}
     for row in rows:
         if row.visits >= rule.visits:

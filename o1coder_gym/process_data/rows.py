@@ -59,7 +59,7 @@ class PrefixRow:
         logprob: Their log-probability under the policy that wrote them, ≤ 0; None if not known.
         split: ``"train"`` or ``"validation"``, by problem.
         sources: The runs that found it, by id (`ProcessData.sources`); sorted.
-        found: What each of several sources found; empty for one, and in rows of earlier versions.
+        found: Values and counts by source; empty for a single source, and in rows of earlier versions.
         completed: Whether value, visits and ends are of completions after the search, and so of no row below.
     """
 
@@ -101,7 +101,7 @@ class PrefixRow:
         """Reads what `to_row` wrote.
 
         Raises:
-            RowError: When it is no such row; names the field.
+            RowError: When it is not such a row; names the field.
         """
         state = _state(row, "prefix")
         value, visits, ends = _share(row, "value"), _count(row, "visits", 1), _count(row, "ends")
@@ -161,7 +161,7 @@ class PathRow:
         """Reads what `to_row` wrote.
 
         Raises:
-            RowError: When it is no such row; names the field.
+            RowError: When it is not such a row; names the field.
         """
         state = _state(row, "path")
         if state.code is None:
@@ -223,10 +223,11 @@ class PairRow:
         """Reads what `to_row` wrote.
 
         Raises:
-            RowError: When it is no such row; names the field.
+            RowError: When it is not such a row; names the field.
         """
         state = _state(row, "pair")
         chosen_value, rejected_value = _share(row, "chosen_value"), _share(row, "rejected_value")
+        # A pair the wrong way round would teach the opposite of what was seen.
         if chosen_value <= rejected_value:
             raise RowError("field 'chosen_value': must be above rejected_value")
         return cls(

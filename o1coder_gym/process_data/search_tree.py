@@ -29,7 +29,7 @@ class TreeNode:
 
     Attributes:
         parent: Index of the node above, None for the root.
-        step: What led here, None at the root.
+        step: The step that led here, None at the root.
         born: Simulations (for agents without a tree: finished rollouts) before the node was made.
         visits: N, evaluations at or below this node.
         value: v = W / N in [0, 1]; None before the first evaluation.
@@ -42,7 +42,7 @@ class TreeNode:
             are no tests.
         outcome: Of committed code on the tests of the search; None without code.
         bits: One character per test of the search, ``"1"`` if passed; empty without code.
-        author: Who wrote the step: the policy, or the agent as a note.
+        author: The author of the step: the policy, or the agent (a note).
         finish: Why its sample ended; one that the budget cut is a leaf that was never taken.
     """
 
@@ -69,7 +69,7 @@ class NodeParting:
 
     Attributes:
         input: Literal of an argument list, or a standard input.
-        outputs: What programs do there, each with the nodes that do it.
+        outputs: The programs' behaviours there, each with its nodes.
         right: The one of these that is taken for right; None where that is open.
         confidence: Share of the votes behind it, in [0, 1].
     """
@@ -92,7 +92,7 @@ class SearchTree:
         nodes: In order of creation, [N]; the root is the first, parents come before children.
         trace: The evaluations in order, [E]: (simulation, node, value); empty where none were kept.
         chosen: Index of the node that the agent answered with, None without an answer.
-        usage: What the search has spent.
+        usage: The cost of the search.
         completions: Of nodes that were completed by the policy once more after the search: the node, and v of
             each completion, in [0, 1]. They, and not its visits, are what such a prefix is worth.
         partings: Inputs on which an adversary saw programs part; who did what there.
@@ -146,6 +146,7 @@ class SearchTree:
             "format": self.format,
             "usage": self.usage.to_row(),
             "chosen": self.chosen,
+            # By columns: names are written once per row, not once per node.
             "trace": [list(column) for column in zip(*self.trace, strict=True)],
             "steps": [node.step and [int(node.step.type), node.step.text] for node in self.nodes],
             **{name: self._column(name) for name in _COLUMNS},

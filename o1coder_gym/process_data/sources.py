@@ -41,9 +41,10 @@ def search_source(
         config: The plan, JSON-able; models are its ``policy``, ``scorer`` and ``generator`` of tests.
         trees: How many the run has.
         versions: Of packages.
-        further: What else tells runs apart.
+        further: Further properties that distinguish runs.
     """
     specs = [spec for name in ("policy", "scorer", "generator") if (spec := config.get(name))]
+    # By content: a name says where a model lies, not what it is.
     contents = {spec: found for spec in specs if (found := content_of(spec)) is not None}
     return {
         **further,

@@ -29,7 +29,7 @@ def write_data(folder: Path, data: ProcessData) -> str:
 
     Args:
         folder: Created with its parents; files of the same names are replaced.
-        data: What to write.
+        data: The data set to write.
 
     Returns:
         The data set's hash: SHA-256 over the four files, in hex. Equal data have equal hashes.
@@ -102,6 +102,7 @@ def is_written(
         return False
     found = _manifest(folder)
     wanted = {"label_rule": asdict(label_rule), "pair_rule": asdict(pair_rule), "validation": validation}
+    # Labels and pairs follow from rows and rules, so equal sources and rules mean equal data.
     return set(found.get("sources", ())) == set(sources) and wanted.items() <= found.items()
 
 

@@ -48,6 +48,7 @@ def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[Pref
         for source, find in table[end].items():
             for state in _counting(table, end, source):
                 table[state][source] = _counted_once(table[state][source], [find])
+    # Totals first, then the correction: the same end of two sources was added twice by the sum.
     totals = {state: _total(found.values(), weights) for state, found in table.items()}
     for end in ends:
         finds: dict[State, list[Found]] = defaultdict(list)
@@ -66,6 +67,7 @@ def _counting(table: _Table, end: State, source: str) -> list[State]:
 
 
 def _parts(row: PrefixRow) -> tuple[Found, ...]:
+    # Rows of one source have no parts: they are their own.
     whole = Found("+".join(row.sources), row.visits, row.value, row.ends, row.passing, row.completed)
     return row.found or (whole,)
 
@@ -76,6 +78,7 @@ def _weight(part: Found, weights: Mapping[str, float]) -> float:
 
 
 def _added(one: Found, other: Found) -> Found:
+    # (v₁N₁ + v₂N₂) / (N₁ + N₂) = (W₁ + W₂) / (N₁ + N₂).
     visits = one.visits + other.visits
     value = (one.value * one.visits + other.value * other.visits) / visits
     ends, passing = one.ends + other.ends, one.passing + other.passing

@@ -16,12 +16,14 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics.estimates import ROUGH, Estimate, estimate_difference
 from o1coder_gym.metrics.significance import (
     LEVEL,
+    POWER,
     detectable_difference,
     fewest_differing,
     holm,
     permutation_test,
 )
 from o1coder_gym.reporting.results import ORACLE, ResultRow, Setting, group, labels
+from o1coder_gym.reporting.results.words import counted
 from o1coder_gym.specs import name_of
 
 NOTHING_SHOWN = "no difference shown"
@@ -98,6 +100,18 @@ class Comparison:
         if self.family == 1:
             return p
         return f"{p}, {self.p_corrected:.{digits}g} as one of {self.family} comparisons (Holm)"
+
+
+def power_words(compared: Iterable[Comparison]) -> str:
+    """Says which differences so many problems show; "" where too few differ to tell how much results vary."""
+    told = [one for one in compared if one.differing >= fewest_differing()]
+    if not told:
+        return ""
+    counts = {one.difference.count for one in told}
+    problems = counted(counts.pop(), "problem") if len(counts) == 1 else "so many problems"
+    sizes = sorted({round(100 * one.detectable) for one in told})
+    points = f"{sizes[0]} points" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} points (by pair)"
+    return f"{problems} show a difference of {points} with {100 * POWER:.0f} % power"
 
 
 def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, str]) -> Comparison:

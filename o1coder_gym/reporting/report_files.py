@@ -21,7 +21,7 @@ def write_report(
         run: Its folder.
         rows: Its rows, those without an answer too.
         title: Of report.md; None takes that of the report.
-        config: What report.md says of the run; None takes what the report says.
+        config: The configuration that report.md shows; None takes the report's.
     """
     found = read_run(run, rows)
     (run / "report.html").write_text(report_page(found), encoding="utf-8")

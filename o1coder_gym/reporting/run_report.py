@@ -1,10 +1,10 @@
-"""What the report of a run says: rows by setting, differences, curves, a grid of problems, reliability."""
+"""The content of a run's report: rows by setting, differences, curves, a grid of problems, reliability."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from o1coder_gym.reporting.results import (
 )
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.search_reliability import ReliabilityBin, scored_steps, search_reliability
-from o1coder_gym.runs.budget import UNLIMITED
+from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.specs import name_of
 
@@ -55,7 +55,7 @@ class CurvePoint:
 
     @property
     def cost(self) -> str:
-        """Says what was spent, e.g. "96 of 1,024 tokens"."""
+        """Formats the cost, e.g. "96 of 1,024 tokens"."""
         return (
             f"{self.tokens:,.0f} tokens"
             if self.spent is None
@@ -80,7 +80,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run, summed up.
+    """The summary of a run.
 
     Attributes:
         title: A short name.
@@ -112,7 +112,7 @@ class RunReport:
 
 
 def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
-    """Sums up a run folder of `o1coder bench`, and writes the pages of its trees.
+    """Summarises a run folder of `o1coder bench`, and writes the pages of its trees.
 
     Args:
         folder: The run, or several in one folder.
@@ -132,7 +132,7 @@ def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
 
 
 def read_command(folder: Path) -> str:
-    """Returns the command that began a run, as one would write it; empty where the run does not say."""
+    """Returns the command that began a run, as typed; empty if the run has not recorded it."""
     for path in sorted(folder.rglob("sessions.jsonl")):
         for row in read_rows(path):
             if words := row.get("command"):
@@ -141,7 +141,7 @@ def read_command(folder: Path) -> str:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Returns a command as one would write it, of the words after ``o1coder``."""
+    """Returns a command as typed, from the words after ``o1coder``."""
     return shlex.join(["o1coder", *map(str, words)])
 
 
@@ -162,7 +162,7 @@ def make_report(
     bins: Sequence[ReliabilityBin] = (),
     pages: Mapping[str, str] | None = None,
 ) -> RunReport:
-    """Sums rows up.
+    """Summarises rows.
 
     Args:
         rows: At least one.
@@ -229,23 +229,29 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
 
 
 def agent_names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:
-    """Names each setting by its agent and by what beside the budget is not the same in all of them."""
+    """Names each setting by its agent and by all that differs between settings, the budget aside."""
     settings = [summary.setting for summary in summaries]
     whole = labels([replace(setting, budget=UNLIMITED) for setting in settings])
     return {setting: whole[replace(setting, budget=UNLIMITED)] for setting in settings}
 
 
-def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+def row_facts(rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+    """Returns what was run as far as the rows say it, as (word, value)."""
     problems = len({(row.problems, row.task_id) for row in rows})
     sets = dict.fromkeys(row.problems for row in rows)
     seeds = sorted({row.seed for row in rows})
-    facts: list[tuple[str, str]] = [
+    facts = [
         ("problems", f"{problems} of {_names(Path(name).name for name in sets)}"),
         ("policy", _names(row.policy for row in rows)),
         ("format", _names(row.format for row in rows)),
-        ("budget per problem", _names(map(budget_words, dict.fromkeys(row.budget for row in rows)))),
+        ("budget per problem", _budgets({row.budget for row in rows})),
         ("seeds", ", ".join(map(str, seeds))),
     ]
+    return [(word, value) for word, value in facts if value]
+
+
+def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+    facts = row_facts(rows)
     config = folder / "config.json"
     if config.exists():
         found: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
@@ -254,6 +260,13 @@ def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
             (name, version) for name, version in found.get("versions", {}).items() if isinstance(version, str)
         ]
     return [(word, value) for word, value in facts if value]
+
+
+def _budgets(budgets: Iterable[Budget]) -> str:
+    """Says budgets, the smallest first; their unit once where it is the same of all."""
+    words = [budget_words(budget) for budget in sorted(budgets, key=lambda one: one.tokens or 0)]
+    numbers, units = zip(*(word.split(" ", 1) for word in words), strict=True)
+    return f"{' · '.join(numbers)} {units[0]}" if len(set(units)) == 1 else "; ".join(words)
 
 
 def _names(values: Any) -> str:

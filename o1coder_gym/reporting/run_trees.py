@@ -17,7 +17,7 @@ Verdicts: TypeAlias = Mapping[tuple[str, str], HiddenVerdict]
 
 
 class RunTrees:
-    """The trees of a run, read when they are asked for.
+    """The trees of a run, read on demand.
 
     Attributes:
         folder: The run folder.
@@ -39,7 +39,7 @@ class RunTrees:
         self.task_ids = tuple(sorted({row["task_id"] for row in self._rows}, key=_by_numbers))
 
     def _of_part(self, part: Path) -> Iterator[dict[str, Any]]:
-        """Yields the rows of a part; where there are several, an agent's name says which."""
+        """Yields the rows of a part; with several parts, the agent's name includes the part's."""
         suffix = f" · {part.relative_to(self.folder)}" if len(self._parts) > 1 else ""
         for row in tree_rows(part):
             yield row | {"agent": row["agent"] + suffix}
@@ -49,11 +49,11 @@ class RunTrees:
         return map(SearchTree.from_row, self._rows)
 
     def verdicts(self) -> Verdicts:
-        """Returns what the hidden tests have said in the run."""
+        """Returns the run's verdicts on hidden tests."""
         return {key: verdict for part in self._parts for key, verdict in logged_verdicts(part).items()}
 
     def task_id(self, name: str) -> str:
-        """Returns the problem that is meant: by its task id, or a beginning that only one has.
+        """Returns the problem of a task id, or of a unique beginning of one.
 
         Raises:
             UnknownNameError: When there is no such problem, or more than one.

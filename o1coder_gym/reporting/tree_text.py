@@ -22,7 +22,7 @@ def terminal_tree(tree: SearchTree, *, most: int = LINES, title: str | None = No
     Args:
         tree: The tree.
         most: Nodes shown at most, ≥ 1; the path of the answer is shown in any case.
-        title: What stands at the root; None names the problem and the agent.
+        title: The label of the root; None names the problem and the agent.
     """
     kept = _most_visited(tree, most)
     answer = set(tree.path(tree.chosen)) if tree.chosen is not None else set()
@@ -48,10 +48,10 @@ _STYLES |= {Outcome.INFRASTRUCTURE: "dim"}
 
 
 def origin(author: Author, finish: Finish, tokens: int) -> str:
-    """Says what is to be known of how a step came about; empty for a whole step of the policy.
+    """Describes a step's origin; empty for a complete step of the policy.
 
     Args:
-        author: Who wrote it.
+        author: The author of the step.
         finish: Why its sample ended.
         tokens: Generated tokens of it.
     """
@@ -165,7 +165,7 @@ _HEADS = ("def ", "class ", "import ", "from ", "#", "@", '"""', "'''")
 
 
 def _headline(node: TreeNode) -> str:
-    """Returns the line that tells a step from its siblings; of a program the first that does something."""
+    """Returns the line that distinguishes a step; for a program its first line with an effect."""
     lines = [line.strip() for line in (node.step.text if node.step else "").splitlines()]
     lines = [line for line in lines if line]
     if node.step is not None and node.step.type is ActionType.CODE:

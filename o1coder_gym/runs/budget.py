@@ -56,7 +56,7 @@ class Budget:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """What is limited of all that a search does, by the names of `Usage`; time is no such thing."""
+        """The limited quantities, by the names of `Usage`; time is not among them."""
         return tuple(unit for unit in UNITS if getattr(self, unit) is not None)
 
     def to_row(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class ModelSizes:
-    """What a token costs.
+    """The sizes from which a token's cost follows.
 
     Attributes:
         policy: Weights of the policy's model; None if not known, and then no FLOPs are counted.
@@ -101,7 +101,7 @@ class ModelSizes:
             UsageError: When FLOPs are limited, and the policy's size is not known.
         """
         if budget.flops is not None and not self.policy:
-            raise UsageError("a budget of FLOPs needs the number of the policy's weights, which is not known")
+            raise UsageError("a budget of FLOPs needs the number of the policy's weights, which is unknown")
 
     def flops(self, tokens: int, scorer_tokens: int = 0) -> int:
         """Returns the FLOPs of policy and scorer over so many tokens, as `metrics.generation_flops` does."""
@@ -129,7 +129,7 @@ class Meter:
         Args:
             budget: The limits.
             clock: Monotonic seconds.
-            sizes: What FLOPs are computed of.
+            sizes: The model sizes from which FLOPs are computed.
 
         Raises:
             UsageError: When FLOPs are limited, and the policy's size is not known.
@@ -186,11 +186,11 @@ class Meter:
 
     def resume_at(self, seconds: float) -> None:
         """Sets the clock forward to `seconds` since the start, unless it is later already."""
-        # A resumed run has spent its earlier seconds too, or each resume would buy the whole limit anew.
+        # A resumed run has spent its earlier seconds too, or each resume would buy the whole limit again.
         self._started = min(self._started, self._clock() - seconds)
 
     def reserve_samples(self, n: int, max_tokens: int) -> Grant | None:
-        """Reserves the worst-case cost of `n` samples, reduced to what is left: first fewer, then shorter.
+        """Reserves the worst-case cost of `n` samples, cut to the rest of the budget: fewer, then shorter.
 
         A sample is shortened only if nothing else is reserved: the refund of another request may still
         pay for it in full.
@@ -220,8 +220,9 @@ class Meter:
         return Grant(n, max_tokens, prompt)
 
     def _prompt_to_reserve(self) -> int | None:
-        """Returns the tokens of a prompt to reserve; None where the limits do not reach to one more."""
+        """Returns the tokens of a prompt to reserve; None if the limits cannot pay for one more."""
         limit = self.budget.prompt_tokens
+        # Prompts cost nothing here, so nothing has to be known of their length.
         if limit is None and self.budget.flops is None:
             return 0
         if self._longest_prompt is None and self._reserved_calls:
@@ -238,6 +239,7 @@ class Meter:
         if limits.flops is None or limits.flops == math.inf:
             return left
         behind_prompt = self._flops_left(limits.flops) - self._sizes.flops(prompt)
+        # The FLOPs that are left, in tokens of the policy; at least 0, for a prompt may have overdrawn them.
         of_flops = max(0, int(behind_prompt // self._sizes.flops(1)))
         return of_flops if left is None else min(left, of_flops)
 
@@ -262,6 +264,7 @@ class Meter:
         self._tokens += tokens
         self._prompt_tokens += prompt_tokens
         self._cached_tokens += cached_tokens
+        # 2 · weights · tokens (`metrics.generation_flops`), prompt tokens that were computed included.
         self._flops += self._sizes.flops(tokens + prompt_tokens)
         self._longest_prompt = max(prompt_tokens, self._longest_prompt or 0)
 
@@ -286,6 +289,8 @@ class Meter:
             left = math.inf
             if limits.scorer_tokens is not None:
                 left = limits.scorer_tokens - self._scorer_tokens - self._reserved_scorer_tokens
+            # At least one token has to be left, also where nothing was scored yet: a limit of 0 pays for no
+            # score.
             if left < max(guess, 1):
                 return None
             if limits.flops is not None and self._flops_left(limits.flops) < self._sizes.flops(0, guess or 1):
@@ -295,7 +300,7 @@ class Meter:
         return guess
 
     def settle_score(self, granted: int, tokens: int = 0) -> None:
-        """Books a state that was scored by reading `tokens`, where `granted` had been reserved."""
+        """Charges a score at the `tokens` that the scorer read, where `granted` had been reserved."""
         self._reserved_scores -= 1
         self._reserved_scorer_tokens -= granted
         self._scores += 1

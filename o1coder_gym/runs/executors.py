@@ -45,14 +45,14 @@ _TARGET = re.compile(r"([0-9]+)(?:@(.+))?|(auto|.+:[0-9]+)")
 
 
 def serial(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> Iterator[Result]:
-    """Does the pieces one after the other."""
+    """Processes the pieces one after the other."""
     return map(work, pieces)
 
 
 def processes(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], *, workers: AtLeastOne
 ) -> Iterator[Result]:
-    """Does the pieces in fresh processes, `workers` at a time.
+    """Processes the pieces in fresh processes, `workers` at a time.
 
     Args:
         work: What is done; picklable.
@@ -62,14 +62,17 @@ def processes(
     Raises:
         InfrastructureError: When a process is lost.
     """
+    # Fresh processes: a fork would inherit torch's threads, the judge's locks and open sockets in the middle
+    # of their work.
     context = multiprocessing.get_context("spawn")
+    # One core for each worker's judge: several judges with all cores would take them from each other.
     one_core = {"initializer": default_judge, "initargs": (1,)}
     try:
         with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, **one_core) as pool:
             yield from pool.map(work, pieces)
     except BrokenProcessPool as error:
         raise InfrastructureError(
-            "executor processes: a process was lost, maybe for want of memory; --resume goes on"
+            "executor processes: a process was lost, perhaps for lack of memory; continue with --resume"
         ) from error
 
 
@@ -82,7 +85,7 @@ def ray(
     cpus: Positive = 1.0,
     gpus: NonNegative = 0.0,
 ) -> Iterator[Result]:
-    """Does the pieces in processes of a Ray cluster; one that was started here is ended here.
+    """Processes the pieces on a Ray cluster; a cluster that was started here is shut down here.
 
     Args:
         work: What is done; picklable.

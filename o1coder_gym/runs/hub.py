@@ -1,4 +1,4 @@
-"""Tells whether the Hugging Face Hub is reachable."""
+"""Finds out whether the Hugging Face Hub is reachable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _YES = {"1", "ON", "YES", "TRUE"}
 
 
 def hub_reachable() -> bool:
-    """Tells within seconds whether the Hub answers, so that a machine without internet moves on."""
+    """Returns within seconds whether the Hub answers, so that a machine without internet moves on."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in _YES:
         return False
     answered = threading.Event()
@@ -25,7 +25,7 @@ def hub_reachable() -> bool:
 
 
 def _probe(endpoint: str, answered: threading.Event) -> None:
-    """Sets `answered` when the server says anything, be it an error."""
+    """Sets `answered` at any response of the server, including an error."""
     try:
         request = urllib.request.Request(endpoint, method="HEAD")
         urllib.request.urlopen(request, timeout=_PROBE_SECONDS).close()

@@ -129,6 +129,8 @@ class RunFolder:
         Raises:
             JournalError: When the file cannot be read, or a row has no such field.
         """
+        # One index per file and field, shared by all who ask: a long journal is read once, then only what was
+        # added.
         index = self._indices.setdefault((name, field), RowIndex(self.path / f"{name}.jsonl", field))
         index.refresh()
         return index
@@ -199,6 +201,7 @@ class RowIndex:
             with self._path.open("rb", buffering=1 << 18) as file:
                 file.seek(self._end)
                 for line in file:
+                    # The last row is being written, or was torn by a kill: it is read when it is whole.
                     if not line.endswith(b"\n"):
                         return
                     self._lines += 1
@@ -230,7 +233,7 @@ class RowIndex:
                 yield _read_row(os.pread(file.fileno(), size, start), self._path, "byte", start)
 
     def _noted(self, line: bytes, first: int, last: int) -> array[int]:
-        """Returns the places of a line's key; the line is read as a whole where the key is not plain text."""
+        """Returns the positions of a line's key; parses the whole line if the key is not plain text."""
         written = line[first:last]
         plain = line.startswith(self._opening) and last >= 0 and b"\\" not in written
         key = written.decode() if plain else _read_row(line, self._path, "line", self._lines).get(self._field)
@@ -298,7 +301,7 @@ def _take(lock: int, folder: Path) -> None:
 def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
     """Writes config.json, or checks that of the run there; returns whether there was one.
 
-    A start that was killed before it wrote anything else is no run, and blocks none.
+    A start that was killed before it wrote anything else is not a run, and blocks none.
     """
     file = folder / "config.json"
     found, digest = _read_config(file), config_hash(config)
@@ -310,6 +313,7 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
         raise JournalError(f"{folder}: already holds a run; resume it or choose another folder")
     if found["schema"] != SCHEMA:
         raise JournalError(f"{folder}: has layout {found['schema']}, this version reads {SCHEMA}")
+    # By hash: two configurations are one run only if everything that results depend on is equal.
     if found["hash"] != digest:
         changed = ", ".join(_changed(found.get("config"), config))
         raise JournalError(f"{folder}: holds a run of another config (differs in: {changed})")
@@ -317,7 +321,7 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
 
 
 def _read_config(file: Path) -> dict[str, Any] | None:
-    """Returns what config.json says, with its ``schema`` and ``hash``; None where there is none."""
+    """Returns the content of config.json, with its ``schema`` and ``hash``; None without a file."""
     try:
         found = json.loads(file.read_text())
         return {**found, "schema": found["schema"], "hash": found["hash"]}
@@ -342,7 +346,7 @@ def _changed(old: Any, new: Mapping[str, Any]) -> list[str]:
 
 
 def _begun_by(folder: Path) -> str:
-    """Returns the version of this project that made a run folder; empty where it does not say."""
+    """Returns the version of this project that made a run folder; empty if the folder has none."""
     try:
         return str(json.loads((folder / "config.json").read_text())["versions"]["o1coder_gym"])
     except (KeyError, TypeError):
@@ -371,7 +375,7 @@ def _open_for_append(path: Path) -> int:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """Writes all of `data`, or nothing: a partial write (full disk) is taken back."""
+    """Writes all of `data`, or nothing: a partial write (full disk) is truncated again."""
     before = os.fstat(descriptor).st_size
     try:
         view = memoryview(data)

@@ -33,7 +33,7 @@ _silent = True  # a call from Python tells its callbacks; a command, which start
 
 
 def silence(silent: bool) -> None:
-    """Says whether `notes` are kept quiet, as they are where no command runs; warnings and errors are not."""
+    """Silences `notes` or lets them print; without a command they are silent. Warnings always print."""
     global _silent
     _silent = silent
 
@@ -75,7 +75,7 @@ def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
 
 
 def warn(*lacks: str) -> None:
-    """Says on one line of the standard error what is lacking, and nothing where nothing is."""
+    """Prints one line on standard error; nothing for an empty text."""
     if (told := "; ".join(filter(None, lacks))) and ranks.is_first():
         Console(stderr=True, soft_wrap=True).print(f"warning: {told}", markup=False, highlight=False)
 
@@ -95,12 +95,12 @@ class ProgressLines(Progress):
         """Leaves the lines as they are."""
 
     def update(self, task_id: TaskID, **fields: Any) -> None:
-        """Updates a task, and prints its line if a quarter of it was done since the last."""
+        """Updates a task, and prints its line after each further quarter of the work."""
         super().update(task_id, **fields)
         self._say(task_id)
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        """Advances a task, and prints its line likewise."""
+        """Advances a task, and prints its line as `update` does."""
         super().advance(task_id, advance)
         self._say(task_id)
 

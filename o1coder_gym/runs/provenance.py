@@ -55,7 +55,7 @@ class Provenance:
 
 
 def content_hash(value: Any, size: int | None = None) -> str:
-    """Returns the hash that names a value, in hex.
+    """Returns the hash of a value, in hex.
 
     Args:
         value: Bytes, a text (hashed as UTF-8), or anything JSON-able (hashed as JSON, keys in their order).
@@ -81,7 +81,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 def package_versions(*packages: str) -> dict[str, str]:
-    """Returns the versions of those packages that are installed, and of this project."""
+    """Returns the versions of the installed ones of some packages, and of this project."""
     from importlib.metadata import PackageNotFoundError, version  # slow, and seldom needed
 
     found = {}
@@ -91,6 +91,13 @@ def package_versions(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def cpu_features() -> tuple[str, ...]:
+    """Returns what this machine's cores have of what makes the same weights give other numbers."""
+    cpuinfo = Path("/proc/cpuinfo")
+    words = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
+    return tuple(name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "sve") if name in words)
 
 
 def artefact_hash(folder: Path) -> str | None:
@@ -105,14 +112,14 @@ def artefact_hash(folder: Path) -> str | None:
             try:
                 return str(json.loads(path.read_text())["hash"])
             except (ValueError, KeyError, TypeError) as error:
-                raise O1CoderError(f"{path}: has no hash; make the artefact anew") from error
+                raise O1CoderError(f"{path}: has no hash; make the artefact again") from error
     return None
 
 
 def input_hashes(*specs: str | None) -> dict[str, str]:
     """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``.
 
-    Of ``FILE.py:NAME``, also as the value of an argument, that of the file: a run does not go on with code
+    Of ``FILE.py:NAME``, also as the value of an argument, that of the file: a run does not continue with code
     that has changed.
     """
     found = {}

@@ -25,7 +25,7 @@ _GRACE_S = 10.0
 
 
 def count() -> int:
-    """Returns how many ranks there are; 1 for a process that was started alone."""
+    """Returns the number of ranks; 1 for a process that was started alone."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -45,12 +45,12 @@ def leader() -> int:
 
 
 def are_sharded() -> bool:
-    """Whether FSDP is to spread the weights over the ranks, as ``accelerate launch`` says."""
+    """Whether FSDP shards the weights over the ranks, as ``accelerate launch`` sets it."""
     return count() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
 
 
 def join() -> None:
-    """Makes a group of all ranks; does nothing for one, or a second time."""
+    """Makes a group of all ranks; does nothing for a single rank, or a second time."""
     if count() > 1:
         import torch
         from accelerate import PartialState
@@ -65,7 +65,7 @@ def join() -> None:
 
 
 def from_first(work: Callable[[], T]) -> T:
-    """Lets the first rank do something; all get its result, which is pickled."""
+    """Runs a function in the first rank; all ranks get its result, which is pickled."""
     if count() == 1:
         return work()
     join()
@@ -86,10 +86,10 @@ def gathered(value: T) -> list[T]:
 
 
 def require_equal(given: Mapping[str, Any]) -> None:
-    """Refuses ranks that were given different things.
+    """Refuses ranks that were given different values.
 
     Args:
-        given: What the result depends on, JSON-able.
+        given: All that the result depends on, JSON-able.
 
     Raises:
         UsageError: On all ranks; names the first difference.
@@ -109,10 +109,10 @@ def require_equal(given: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def together(given: Mapping[str, Any]) -> Iterator[None]:
-    """Runs a training on all ranks: where one fails, all end, and one of them says why. May be nested.
+    """Runs a training on all ranks: if one fails, all end, and one reports the reason. May be nested.
 
     Args:
-        given: What the training depends on, see `require_equal`.
+        given: All that the training depends on, see `require_equal`.
 
     Raises:
         UsageError: When ranks were given different things.
@@ -129,18 +129,19 @@ def together(given: Mapping[str, Any]) -> Iterator[None]:
             require_equal(given)
             yield
     except BaseException as error:
+        # compare_set lets one rank win: it is the one whose error is told, all others end quietly.
         first, lost = alarm.raised(), isinstance(error, RuntimeError) and "onnection" in str(error)
         if not first and not (first is None and lost):
             raise SystemExit(1) from error
         if lost:
-            raise O1CoderError("another rank has ended without a word; --resume goes on") from error
+            raise O1CoderError("another rank ended without a message; continue with --resume") from error
         if isinstance(error, O1CoderError) and rank() > 0:
             error.args = (f"rank {rank()}: {error}",)
         raise
 
 
 class _Alarm:
-    """A word of one rank to all others, by the store that they found each other through."""
+    """An alarm from one rank to all others, through the store of their rendezvous."""
 
     is_heard = False
     _made = 0
@@ -169,7 +170,7 @@ class _Alarm:
             listener.join()  # before the store is used here: a connection serves one thread at a time
 
     def raised(self) -> bool | None:
-        """Raises the alarm; whether this rank is to say why; None where the store went with rank 0."""
+        """Raises the alarm; returns whether this rank reports why, None if the store ended with rank 0."""
         me = str(rank())
         try:
             return self._store.compare_set(self._key, "", me).decode() == me

@@ -1,4 +1,4 @@
-"""Work on a Ray cluster: processes that stay, placed by what they need, replaced where one is lost.
+"""Work on a Ray cluster: lasting processes, placed by their needs, replaced when lost.
 
 Ray decides where a process runs, and waits until there is room. Here a piece is given to a process that has
 just answered, and to another one when that process is lost. `ray.util.ActorPool` gives pieces away likewise,
@@ -27,7 +27,7 @@ _LOSSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What each process has for itself.
+    """The resources of each process.
 
     Attributes:
         cpus: CPU cores.
@@ -76,7 +76,7 @@ def connected(address: str, cpus: int | None = None) -> Iterator[Any]:
 
 
 class _Process:
-    """What a process of the cluster does: a piece at a time; what the work loads once stays loaded."""
+    """A process of the cluster: it handles a piece at a time and keeps what the work has loaded."""
 
     def __init__(self, folder: str, cores: int) -> None:
         default_judge(cores)
@@ -100,7 +100,7 @@ class Crew:
         Args:
             cluster: The module ``ray``, connected.
             workers: How many, ≥ 1.
-            needs: What each of them has.
+            needs: The resources of each.
         """
         self._cluster = cluster
         kind = cluster.remote(_Process).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_restarts=0)
@@ -130,7 +130,7 @@ class Crew:
             yield found.pop(place)
 
     def dismiss(self) -> None:
-        """Ends all processes, whatever they do."""
+        """Ends all processes at once."""
         for process in self._processes:
             self._cluster.kill(process)
         self._processes.clear()
@@ -142,7 +142,7 @@ class Crew:
         self.dismiss()
 
     def _call(self, processes: Iterable[Any]) -> None:
-        """Asks processes whether they are there: those that answer get pieces."""
+        """Asks processes whether they have started: those that answer get pieces."""
         self._busy.update((process.ready.remote(), (process, None)) for process in processes)
 
     def _advance(self, found: dict[int, Any]) -> None:

@@ -34,7 +34,7 @@ SeedRule: TypeAlias = Callable[..., int]
 
 
 def added_seed(run_seed: int, *names: str | int) -> int:
-    """Adds the indices to the run's seed: the rule of runs of earlier versions, which are finished by it."""
+    """Adds the indices to the run's seed: the rule of earlier versions, by which their runs are finished."""
     return run_seed + sum(name for name in names if isinstance(name, int))
 
 
@@ -44,4 +44,5 @@ def digest(value: Any) -> str:
 
 
 def _number(value: Any) -> int:
+    # 64 bits of the hash, less one: random generators and servers take a signed number.
     return int(content_hash(value, 8), 16) >> 1

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from o1coder_gym.sandbox.trial import News, Trial
+from o1coder_gym.sandbox.trial import News, Starved, Trial
 from o1coder_gym.sandbox.workers.pool import Pool
 from o1coder_gym.sandbox.workers.worker import Worker, WorkerDied
 from o1coder_gym.types import Verdict
 
-_DEATHS = 2
-"""Zygotes that may die over one submission before it counts as a failure of the judge."""
+_BREAKDOWNS = 2
+"""Zygotes that may die over one submission, or find no core for it, before it is a failure of the judge."""
 _LOOK_S = 1.0
 
 
@@ -68,6 +68,7 @@ class Batch:
 
     def _hear(self, worker: Worker, ready: object) -> None:
         """Handles one readable or writable socket of a worker."""
+        # Not greeted yet: whatever is ready belongs to its start, and it has no job.
         if worker.missing is None:
             worker.handle(ready)
             if worker.missing is not None:
@@ -77,8 +78,12 @@ class Batch:
         if finished is not None:
             index = self._running.pop(worker)
             self._pool.retire_if_worn(worker)
-            self._dispatch()  # the zygote goes on while this process grades
-            verdict = self._trials[index].accept(finished)
+            self._dispatch()  # the zygote continues while this process grades
+            try:
+                verdict = self._trials[index].accept(finished)
+            except Starved as starved:
+                self._restart(index, str(starved), self._wait)  # the machine may have more room later
+                return
             if verdict is None:
                 self._wait_again(index)
             else:
@@ -87,7 +92,7 @@ class Batch:
             self._look(worker, self._trials[self._running[worker]])
 
     def _look(self, worker: Worker, trial: Trial) -> None:
-        """Stops a running job that has failed already, or starts the clock of its next test."""
+        """Stops a running job that has already failed, or starts the clock of its next test."""
         news = trial.news(worker.partial_answer())
         if news is News.DECIDED:
             worker.stop_job()
@@ -108,14 +113,19 @@ class Batch:
         self._waiting[self._trials[index].wants_packages].appendleft(index)
 
     def _lose(self, worker: Worker, death: WorkerDied) -> None:
-        """Removes a dead worker; its trial restarts elsewhere unless too many have died over it."""
+        """Removes a dead worker; its trial restarts on another one unless too many have died running it."""
         index = self._running.pop(worker, None)
         if index is not None:
-            trial = self._trials[index]
-            trial.deaths += 1
-            trial.restart()
-            if trial.deaths < _DEATHS:
-                self._wait_again(index)
-            else:
-                self._verdicts[index] = trial.infrastructure(str(death))
+            self._restart(index, str(death), self._wait_again)
         self._pool.bury(worker, death)
+
+    def _restart(self, index: int, reason: str, queue: Callable[[int], None]) -> None:
+        """Queues a trial that broke down through no doing of its own from its start, unless too often."""
+        trial = self._trials[index]
+        # It may be the program's doing or the machine's: one restart tells the two apart, mostly.
+        trial.breakdowns += 1
+        trial.restart()
+        if trial.breakdowns < _BREAKDOWNS:
+            queue(index)
+        else:
+            self._verdicts[index] = trial.infrastructure(reason)

@@ -1,4 +1,4 @@
-"""Grades a run from what its processes wrote and how they ended: pure functions.
+"""Grades a run by the output and the endings of its processes: pure functions.
 
 All bytes here may be forged by a candidate. Forging gains nothing, for the expected results were never
 in its process; what is malformed counts as no answer.
@@ -57,12 +57,12 @@ _FROM_TESTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a finished run leaves to grade it by.
+    """The evidence by which a finished run is graded.
 
     Attributes:
         children: How its processes ended: the candidate, and the tester if there was one.
-        answers: What each of them wrote to its channel.
-        stdout: What the candidate printed, in stdio runs.
+        answers: The output of each to its channel.
+        stdout: The candidate's standard output, in stdio runs.
         overflow: Whether it wrote more than it may.
         limits: Limits of the submission.
         granted_s: CPU seconds that the run was allowed.
@@ -81,7 +81,7 @@ class Evidence:
 
     @property
     def ended_well(self) -> bool:
-        """Whether the candidate ended by itself, with status 0, and wrote no more than it may."""
+        """Whether the candidate exited with status 0 and kept to its output limit."""
         candidate = self.children[0]
         return candidate.ending == Ending.OWN and candidate.status == 0 and not self.overflow
 
@@ -179,6 +179,7 @@ def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: fl
         cpu_s: CPU seconds used.
     """
     graded = results if program is None else [*results, program]
+    # By severity, not by place: a test that timed out says more of a program than a wrong answer before it.
     worst = min(graded, key=lambda result: _SEVERITY.index(result.outcome))
     error = ""
     if worst.outcome not in (Outcome.PASS, Outcome.NO_TESTS):
@@ -213,6 +214,8 @@ def _grade_candidate(run: CallRun, evidence: Evidence) -> Mapping[int, CaseResul
     """Grades the answer of a candidate without a tester."""
     answer, candidate = evidence.answers[0], evidence.children[0]
     stopped = candidate.ending == Ending.STOPPED and not evidence.overflow
+    # Short answers are looked up: a batch of samples has few distinct ones, and decoding costs more than a
+    # look-up.
     grade_answer = _known_grades if len(answer) <= _KNOWN_BYTES else _grade_answer
     cut_short = _cut_short(evidence, candidate)
     return grade_answer(run, answer, candidate.status, evidence.ended_well, stopped, cut_short)
@@ -280,7 +283,8 @@ def _is_met(expectation: Expectation, frame: Frame) -> bool:
 def _grade_tester(
     run: TesterRun, frames: list[Frame], ending: CaseResult, tester_ending: CaseResult
 ) -> dict[int, CaseResult]:
-    """Grades a test by the frame of its tester, or by how the processes ended if it sent none."""
+    """Grades a test by the frame of its tester, or by the processes' endings if it sent none."""
+    # From the tester's channel alone: on its own one the candidate can only say how it failed itself.
     frame = _answers(frames, 1, {*_FROM_TESTERS, FrameKind.GONE}).get(0)
     if frame is None:
         return {run.test: tester_ending}
@@ -293,6 +297,7 @@ def grade_checker(test: int, child: ChildReport, answer: bytes) -> dict[int, Cas
     """Returns the result of a test from its checker's answer; a checker without an answer rejects."""
     frames, _ = read_frames(answer, 1 + _OTHER_FRAMES)
     said = [frame for frame in frames if frame.kind in (FrameKind.PASSED, FrameKind.WRONG)]
+    # A checker that crashes on an output has not accepted it.
     if child.ending != Ending.OWN or not said:
         return {test: CaseResult(Outcome.WRONG_ANSWER, None, f"checker: {_way_out(child.status)}")}
     if said[0].kind is FrameKind.PASSED:
@@ -342,7 +347,7 @@ def _ending(frames: Sequence[Frame], status: int, cut_short: CaseResult | None) 
 
 
 def _way_out(status: int) -> str:
-    """Says how a process ended, from its wait status."""
+    """Describes the ending of a process by its wait status."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"left with status {code}"
@@ -354,5 +359,6 @@ def _way_out(status: int) -> str:
 def line(body: bytes) -> str:
     """Returns untrusted text as one bounded, printable line."""
     text = " ".join(body.decode("utf-8", "replace").split())
+    # Control characters of a program must not reach a terminal or a log.
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:_LINE_CHARS])
     return shown if len(text) <= _LINE_CHARS else shown + "…"

@@ -70,6 +70,7 @@ class Judge:
         self._pool: Pool | None = None
         self._inherited: Pool | None = None
         self._owner = os.getpid()
+        # Known to `_renew_locks`, which a fork may need at any moment.
         _judges.add(self)
         if require is not None and self._required:
             self._keep_only_if_sound()
@@ -119,7 +120,7 @@ class Judge:
         return [trial.outputs(verdict) for trial, verdict in zip(trials, verdicts, strict=True)]
 
     def report(self) -> SandboxReport:
-        """Reports which guarantees hold on this machine, as canary programs found; cached per process.
+        """Reports the guarantees that hold on this machine according to canary programs; cached per process.
 
         Raises:
             SandboxError: When something that this judge requires does not hold.
@@ -189,7 +190,10 @@ class Judge:
         kind = (self._blueprint.layers, tuple(self._blueprint.packages), os.geteuid())
         if kind not in _reports:
             pool = self._own_pool()
+            # A function of what is missing: zygotes say so in their greeting, and none has started before the
+            # first canary.
             _reports[kind] = examine(self._probe, lambda: pool.missing, self._blueprint.packages)
+            # Who has left layers out knows what is lost, and is not warned.
             if self._blueprint.layers == LAYERS:
                 _reports[kind].warn()
         _reports[kind].demand(self._required)
@@ -243,5 +247,7 @@ def default_judge(workers: int | None = None) -> Judge:
     global _default
     if _default is None:
         _default = Judge(workers)
+        # The zygotes end with the control socket anyway; this waits for them, so that none outlives the
+        # process.
         atexit.register(_default.close)
     return _default

@@ -60,7 +60,7 @@ class TesterRun:
 
     Attributes:
         test: Index of the test.
-        payload: What the tester is told.
+        payload: The packed input of the tester.
     """
 
     test: int
@@ -78,8 +78,8 @@ class StdioRun:
 
     Attributes:
         test: Index of the test.
-        stdin: What the program reads.
-        stdout: What it should print.
+        stdin: The program's standard input.
+        stdout: The expected standard output.
         same: Compares what it printed with that; None means as the judge does by default.
         checker: Source of the program that says whether the output is right, instead; empty for none.
     """
@@ -101,7 +101,7 @@ class RepeatedRun(CallRun):
     """One process that runs the whole program once for each of several tests.
 
     Attributes:
-        inputs: What the program reads each time, packed.
+        inputs: The standard input of each time, packed.
         calls: For each time the index of the test, and what should be printed.
         alone: The runs that it stands for, in order.
     """
@@ -125,6 +125,7 @@ class NoRun:
 Run: TypeAlias = CallRun | TesterRun | StdioRun
 
 
+# The tests of a problem are judged with many programs: translating them once costs less than running one.
 @lru_cache(maxsize=256)
 def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | NoRun, ...]:
     """Returns the runs that decide all tests; always at least one, so that the program is loaded.
@@ -151,6 +152,8 @@ def plan(tests: tuple[TestCase, ...], entry_point: str | None) -> tuple[Run | No
             others.append(NoRun(index, str(error)))
             continue
         if expected:  # a test that calls nothing does not say that the program loads; a tester asks
+            # All call-like tests go into one process, one call after the other: a fork per test would cost
+            # more than most calls.
             calls += [(index, expectation) for expectation in expected]
         elif isinstance(test, AssertTest | CheckTest):
             means = reach_into_program(test.code, entry_point or "")
@@ -175,7 +178,7 @@ def repeated(runs: tuple[StdioRun, ...], tolerance: float | None) -> RepeatedRun
 
 
 def _printed(got: str, same: SameText, expected: str) -> bool:
-    """Whether a program printed what it should."""
+    """Whether a program printed the expected output."""
     return same(got, expected)
 
 
@@ -203,6 +206,7 @@ def _call_runs(calls: Sequence[tuple[int, Expectation]]) -> Iterator[CallRun]:
     """Yields the runs of all calls, of which at least one; the calls of a test stay together."""
     part: list[tuple[int, Expectation]] = []
     size = 0
+    # Cut between tests only: a test of several calls may rely on what its earlier calls left behind.
     for _, calls_of_test in groupby(calls, key=itemgetter(0)):
         more = [*calls_of_test]
         weight = sum(len(expectation.args) for _, expectation in more)
@@ -228,6 +232,7 @@ def _plain(encoded: str) -> Any:
 
 def _tester_run(index: int, test: AssertTest | CheckTest, entry_point: str) -> TesterRun:
     """Packs the source of a test into its run."""
+    # Packed here and not in the trial, so that equal tests share it with all programs.
     payload = (entry_point, _utf8(test.code), isinstance(test, CheckTest), looks_at_arguments(test.code))
     return TesterRun(index, pack_job(*payload))
 

@@ -50,12 +50,12 @@ class SandboxReport:
 
     @property
     def protects(self) -> bool:
-        """Whether every layer is there and every guarantee held."""
+        """Whether every layer is in force and every guarantee held."""
         return not self.missing_layers and not self.broken
 
     @property
     def full(self) -> bool:
-        """Whether it protects, and programs can import what they should."""
+        """Whether it protects, and programs can import all promised packages."""
         return not self.gaps
 
     @property
@@ -167,7 +167,7 @@ def examine(
 
 @contextlib.contextmanager
 def _bait() -> Iterator[str]:
-    """Puts up a file that every user may read; where no file can be made, this one has to do."""
+    """Makes a file that every user may read; this module's file if none can be made."""
     try:
         descriptor, bait = tempfile.mkstemp(prefix="o1coder-bait-")
     except OSError:
@@ -187,7 +187,7 @@ def _probe(source: str, limits: Limits = _PROBE_LIMITS) -> Submission:
 
 
 def _why(verdict: Verdict) -> str:
-    """Says why a canary got nowhere; empty if it passed."""
+    """Returns the reason why a canary failed; empty if it passed."""
     why = verdict.error.removeprefix("test 0: runtime error: ")
     return "" if verdict.outcome is Outcome.PASS else why or verdict.outcome.value
 
@@ -364,7 +364,7 @@ _EXTENSION_MODULES = ("_bz2", "_ctypes", "_decimal", "_hashlib", "_lzma", "_sqli
 
 
 def imports(packages: Iterable[str]) -> dict[str, str]:
-    """Returns canaries that import what programs are given, by the names that a report calls it."""
+    """Returns canaries that import the promised packages, by their names in a report."""
     extensions = [name for name in _EXTENSION_MODULES if importlib.util.find_spec(name)]
     wanted = {STANDARD_LIBRARY: [*extensions, "this"], **{name: [name] for name in packages}}
     return {name: _IMPORT.replace("MODULES", repr(modules)) for name, modules in wanted.items()}

@@ -1,4 +1,4 @@
-"""The state of one submission in the sandbox: the runs that are left, and the results so far.
+"""The state of one submission in the sandbox: its remaining runs, and the results so far.
 
 `ObservedTrial` keeps what a program returns instead of judging it, for test generators and majority votes.
 """
@@ -47,7 +47,7 @@ _CHECKER_CPU_S = 5.0
 
 
 class News(enum.Enum):
-    """What a running job has answered since the last look."""
+    """The answers of a running job since the last look."""
 
     NOTHING = enum.auto()
     NEXT_TEST = enum.auto()
@@ -56,12 +56,16 @@ class News(enum.Enum):
     """The verdict is decided; the job can be stopped."""
 
 
+class Starved(Exception):
+    """Raised when a job got too little of a core to say anything about the program."""
+
+
 class Trial:
     """A submission in progress. Mutable: it collects results run by run.
 
     Attributes:
         submission: The program with its tests.
-        deaths: Number of zygotes that died while running it.
+        breakdowns: Number of times that it had to start anew: its zygote died, or had no core for it.
     """
 
     def __init__(
@@ -75,7 +79,7 @@ class Trial:
         """Plans the runs.
 
         Args:
-            submission: What is judged.
+            submission: The program with its tests.
             stop_at_failure: Whether the first failure decides.
             stdout_tolerance: See `Judge`.
             packages: What programs may import besides the standard library, in the blueprint's order.
@@ -84,7 +88,7 @@ class Trial:
             UsageError: When a test goes with no program of this kind.
         """
         self.submission = submission
-        self.deaths = 0
+        self.breakdowns = 0
         self._stop_at_failure = stop_at_failure
         self._stdout_tolerance = stdout_tolerance
         planned = plan(submission.tests, submission.entry_point)
@@ -139,6 +143,7 @@ class Trial:
             case CallRun():
                 payload = pack_job(self._source, self._prelude, entry, run.inputs)
                 return Job(self._request, (payload,), answer_bytes=room + 2 * run.expected_bytes)
+            # The program has run, and what it printed is a checker's question: the second job of one run.
             case StdioRun() if self._output is not None:
                 payload = pack_job(run.checker, run.stdin, self._output, _utf8(run.stdout))
                 return Job(self._checker_request(), (payload,), answer_bytes=room)
@@ -152,9 +157,18 @@ class Trial:
                 return Job(self._request._replace(mode=Mode.TESTER), payloads, answer_bytes=room)
 
     def accept(self, finished: Finished) -> Verdict | None:
-        """Takes the outcome of the last job; returns the verdict if it is decided, else None."""
+        """Takes the outcome of the last job; returns the verdict if it is decided, else None.
+
+        Raises:
+            Starved: When the machine had no core for the job, so that there is nothing to be learnt of it.
+        """
+        # One job at a time and in order: the CPU time that is left to the program decides the next one's
+        # limit.
+        if Ending.STARVED in {child.ending for child in finished.children}:
+            raise Starved("the machine is too busy: the program hardly got a core to run on")
         run = self._runs[self._position]
         if self._output is not None:
+            # A checker's CPU time is not the program's: nothing is charged.
             self._output = None
             self._results |= grade_checker(run.tests[0], finished.children[0], finished.answers[0])
         else:
@@ -198,7 +212,7 @@ class Trial:
     def _believed(
         self, run: RepeatedRun, found: Mapping[int, CaseResult], finished: Finished
     ) -> Mapping[int, CaseResult]:
-        """Returns the trusted results of a shared process; queues what is to be seen of the other tests.
+        """Returns the trusted results of a shared process; queues runs of the other tests.
 
         A failure may come of what an earlier run left behind, and one that repeats says nothing of the
         others. Before the first test there was no run: its answer is what it gives alone. Many failures are
@@ -215,10 +229,13 @@ class Trial:
         first = run.tests[0]
         if first in heard:
             believed[first] = found[first]
+        # Not believed yet: failures, and tests that the process did not come to.
         left = [one for one in run.alone if one.test not in believed]
         failed = [one for one in left if one.test in heard]
         if not doubted and not self._stop_at_failure and len(failed) > _FEW_FAILURES:
             self._doubted = {one.test: found[one.test] for one in failed}
+            # In reverse order: what an earlier test left behind is now left by a later one, so a failure of
+            # both orders is the test's own.
             self._runs.append(repeated(tuple(reversed(failed)), self._stdout_tolerance))
             left = [one for one in left if one.test not in heard]
         self._runs += left
@@ -262,7 +279,7 @@ class Trial:
         return Request(Mode.CHECKER, cpu_s, cpu_s, usual.wall_s, usual.memory_bytes, 0)
 
     def _evidence(self, finished: Finished) -> Evidence:
-        """Returns what is left of the last job."""
+        """Returns the evidence of the last job."""
         limits = self.submission.limits
         return Evidence(
             finished.children,
@@ -276,13 +293,15 @@ class Trial:
         )
 
     def _charge(self, finished: Finished) -> None:
-        """Books the cost of a job, and gives up on a program that keeps timing out."""
+        """Charges the cost of a job, and gives up on a program that keeps timing out."""
         cpu_s = sum(child.cpu_s for child in finished.children)
         endings = {child.ending for child in finished.children}
         self._cpu_s += cpu_s
         if self._request.mode == Mode.REPEAT:  # which had less time than the tests may take
             return
         self._timeouts += Ending.CPU in endings
+        # Sleep is paid for by nobody's CPU limit; without a sum of its own, a program could sleep in each of
+        # a thousand tests.
         if finished.wall_s > _SLEEPER_S and cpu_s < _SLEEPER_SHARE * finished.wall_s:
             self._slept_s += finished.wall_s
         self._gave_up = (
@@ -304,6 +323,7 @@ class Trial:
         program = self._results.pop(WHOLE, None)
         decided = (one.outcome for one in self._results.values() if one.outcome.decided)
         failed = next((one for one in decided if one is not Outcome.PASS), Outcome.INFRASTRUCTURE)
+        # They were not run, and the verdict is decided: to leave them out would raise the pass ratio.
         left_out = CaseResult(Outcome.TIMEOUT if self._gave_up else failed, None, "not run")
         results = [self._results.get(index, left_out) for index in range(len(self.submission.tests))]
         return combine(results, program, self._cpu_s)
@@ -321,7 +341,7 @@ def _utf8(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a program made of one input.
+    """The output of a program on one input.
 
     Attributes:
         value: Written by the program's process: the encoded result of a call (`codec`), or the standard

@@ -36,10 +36,12 @@ class Mode(enum.IntEnum):
     REPEAT = 6
     """Run a program once for each of several inputs; three descriptors: channel, and files in memory that
     stand for standard input and output."""
+    WAITED = 7
+    """Says how long the running job has waited for a core, as `wall_s`; no descriptors."""
 
 
 class Ending(enum.IntEnum):
-    """What ended a child: itself, or one of the limits."""
+    """The cause of a child's end: itself, or one of the limits."""
 
     OWN = 0
     """It exited or crashed."""
@@ -51,13 +53,15 @@ class Ending(enum.IntEnum):
     """It was killed because its answer was not needed any more."""
     TOTAL_CPU = 4
     """It was killed for the CPU time of all its tests."""
+    STARVED = 5
+    """It was killed because the machine hardly gave it a core, which says nothing about it."""
 
 
 class Request(NamedTuple):
     """One job for a zygote; the content of the job travels by the channel alone.
 
     Attributes:
-        mode: What to do.
+        mode: The operation.
         cpu_s: CPU seconds for each test.
         total_cpu_s: CPU seconds for the job.
         wall_s: Wall-clock seconds within which a job has to make progress.
@@ -85,7 +89,8 @@ class Report(NamedTuple):
     """How a job ended.
 
     Attributes:
-        kind: `REPORT`; or `SLOW`, a notice that the job takes its time (the rest is then empty).
+        kind: `REPORT`; or of a job that takes its time, the rest being empty, `SLOW`, a notice, and
+            `ASKING`, a question: how long have its processes, whose pidfds come with it, waited for a core?
         clean: Whether the zygote can take another job; if not, it has to be replaced.
         children: The candidate, then the tester if there was one.
     """
@@ -95,9 +100,10 @@ class Report(NamedTuple):
     children: tuple[ChildReport, ...]
 
 
-REPORT, SLOW, FAILED = 1, 2, 3
+REPORT, SLOW, FAILED, ASKING = 1, 2, 3, 4
 """Kinds of `Report`; `FAILED` says that no child could be started."""
 
+# Little-endian and without padding: fixed sizes, so one recv with MSG_WAITALL takes a message whole.
 _REQUEST = struct.Struct("<BdddqQ")
 _REPORT = struct.Struct("<BBB" + "iBd" * 2)
 REQUEST_BYTES = _REQUEST.size
@@ -216,6 +222,7 @@ def pack_job(*parts: Any) -> bytes:
 
 def read_job(descriptor: int) -> tuple[Any, ...]:
     """Reads one job from a stream, up to its end; the inverse of `pack_job`."""
+    # One read suffices for nearly all jobs, and then nothing is copied.
     data = os.read(descriptor, _CHUNK)
     while chunk := os.read(descriptor, _CHUNK):
         data += chunk

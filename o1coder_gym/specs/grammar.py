@@ -28,11 +28,11 @@ _ESCAPE_IN_TARGET = re.compile(r"[?#]|%(?=3F|23|25)", re.I)
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What a spec says.
+    """A parsed spec.
 
     Attributes:
         name: Of the thing; without ``:`` and ``?``.
-        target: What stands between ``:`` and ``?``; None where there is no ``:``.
+        target: The text between ``:`` and ``?``; None without a ``:``.
         arguments: (key, value) pairs in order, values as they are written; a key may come twice.
     """
 
@@ -70,7 +70,7 @@ def parse(text: str) -> Spec:
 
 
 def one_of(kind: str, name: str, known: Iterable[str]) -> str:
-    """Returns the known name that is meant: the same, or the only one that begins so.
+    """Returns the known name that equals a text, or the only one that begins with it.
 
     Raises:
         UnknownNameError: When there is none, or more than one.

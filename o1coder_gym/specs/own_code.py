@@ -1,4 +1,4 @@
-"""Objects of users' own code by where they stand: ``FILE.py:NAME`` or ``package.module:NAME``."""
+"""Objects of users' own code by their place: ``FILE.py:NAME`` or ``package.module:NAME``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLACE = re.compile(r"(?P<where>[^:?]+):(?P<name>[^\W\d][\w.]*)(?=\?|$)")
 
 
 def is_place(spec: str) -> bool:
-    """Whether a spec says where code stands: ``FILE.py:NAME``, ``package.module:NAME``.
+    """Whether a spec is a place of code: ``FILE.py:NAME``, ``package.module:NAME``.
 
     A name of this project has no dot; one without a dot is that of a module if there is such a module.
     """
@@ -42,7 +42,7 @@ def file_of(spec: str) -> Path | None:
 
 
 def load_object(place: str) -> Any:
-    """Imports what stands at a place.
+    """Imports the object at a place.
 
     A file is imported once for each time that it was changed, with its folder on the search path, as if it
     were run; a module may also lie in the working directory.
@@ -68,7 +68,7 @@ def load_object(place: str) -> Any:
 
 
 def _missing(error: BaseException, where: str, file: Path | None) -> bool:
-    """Whether it is the place itself that is not there, rather than something that its code needs."""
+    """Whether the place itself is missing, rather than an import of its code."""
     if isinstance(error, AttributeError):
         return isinstance(error.obj, ModuleType) and error.obj.__name__ in (where, f"_own_{Path(where).stem}")
     if isinstance(error, ModuleNotFoundError):
@@ -99,10 +99,14 @@ def _search(folder: Path) -> None:
 
 
 def _line(error: BaseException, where: str) -> str:
-    """Says in which line of the user's code an error came up; nothing where the error says so itself."""
-    if isinstance(error, SyntaxError):
-        return ""
+    """Names the line of the user's code in which an error arose; empty if the error names it itself."""
+    frame = None if isinstance(error, SyntaxError) else last_frame(error, where)
+    return f" ({frame.filename}, line {frame.lineno})" if frame else ""
+
+
+def last_frame(error: BaseException, where: str) -> traceback.FrameSummary | None:
+    """Returns where in a file, or a module, an error came up; None where it did not pass through it."""
     stem = Path(where).stem if where.endswith(".py") else where.rpartition(".")[2]
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if Path(frame.filename).stem == stem]
-    return f" ({inside[-1].filename}, line {inside[-1].lineno})" if inside else ""
+    return inside[-1] if inside else None

@@ -50,7 +50,7 @@ class _Candidate:
     thought: bool = False
 
     def rank(self, entry_point: str | None) -> tuple[bool | int, ...]:
-        """Returns how well it fits; the larger, the better."""
+        """Returns the quality of the candidate; larger is better."""
         # Compared as a tuple: the first criterion that differs decides. Defining what was asked for outranks
         # all else, and the place comes last, so that of equals the later one wins: drafts come before
         # answers.
@@ -76,7 +76,7 @@ def program_in(text: str, entry_point: str | None = None) -> str | None:
     """Returns the program in an answer, thoughts set apart before; None where there is none.
 
     Args:
-        text: What was said.
+        text: The answer.
         entry_point: Name that the program defines; None where it is
             not known, or a whole program is asked for.
     """
@@ -103,7 +103,7 @@ def _program(text: str, found: list[Block], entry_point: str | None) -> str | No
 
 
 def said_in(turn: Mapping[str, Any]) -> str:
-    """Returns what an assistant's turn says: text, parts or nothing, before it what a server kept apart.
+    """Returns the content of an assistant's turn, after the thoughts that a server returned separately.
 
     Args:
         turn: A message as chat servers and trainers have it.
@@ -151,7 +151,7 @@ def _is_plain(block: Block) -> bool:
 
 
 def _elsewhere(text: str, block: Block, entry_point: str | None) -> bool:
-    """Whether what a program is to define is defined outside the block alone."""
+    """Whether the name that a program must define is defined only outside the block."""
     return entry_point is not None and defines(text, entry_point) and not defines(block.text, entry_point)
 
 
@@ -171,7 +171,7 @@ def _around(text: str, found: list[Block]) -> Iterator[_Candidate]:
 
 
 def _inline(text: str) -> Iterator[_Candidate]:
-    """Yields what stands in fences that begin in the middle of a line."""
+    """Yields the content of fences that begin in the middle of a line."""
     for inner in _INLINE.finditer(text):
         if (code := bare_program(inner[2].strip("\n"))) is not None:
             yield _Candidate(code, None, inner.start())

@@ -1,4 +1,4 @@
-"""Choosing one of K proposals: what a numeric agent sees of a state and of its K possible next steps.
+"""Choosing one of K proposals: a numeric agent's view of a state and its K possible next steps.
 
 The Choice environments and the agents trained on them read the same features here, so that what was
 learned in training means the same in search. K proposals, F features each.
@@ -89,7 +89,7 @@ def mask(offers: Sequence[Offer], k: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """How a state and its offers become numbers; what was trained under one must act under an equal one.
+    """The encoding of a state and its offers; a chooser must act under the encoding of its training.
 
     Attributes:
         k: K, proposals per state.
@@ -138,7 +138,7 @@ class Features:
 
 
 def _counted(step: Step) -> ActionType:
-    """Returns what a step counts as: a helper is no new feature, for choosers that were trained before."""
+    """Returns a step's feature: helpers have none of their own, for the sake of earlier choosers."""
     return ActionType.REFINE if step.type is ActionType.HELPER else step.type
 
 

@@ -1,7 +1,7 @@
-"""Fenced blocks in what models write: CommonMark's (section 4.5), and those that come close.
+"""Fenced blocks in models' answers: CommonMark's (section 4.5), and near misses.
 
 Beyond the standard a fence may close at the end of a line of code, or before more text on its line; one that
-says Python may open behind text; and a fence with an info string inside a block that is no Python begins a
+says Python may open behind text; and a fence with an info string inside a block that is not Python begins a
 new one, for models forget to close.
 """
 
@@ -22,7 +22,7 @@ _OPENING = re.compile(
 _RUN = re.compile(r"`{3,}")
 _RUN_OF = {"`": re.compile("`+"), "~": re.compile("~+")}
 _BEHIND = {mark: re.compile(rf"{mark}+[ \t\r]*(?:\n|\Z)") for mark in "`~"}
-_MORE_BEHIND = {  # a tag, or words that are no info string
+_MORE_BEHIND = {  # a tag, or words that are not an info string
     mark: re.compile(
         rf"{mark}+[ \t]*(?:<|(?!(?i:python|py)[\d.]*\b)\w+[,.:;!]?[ \t]+(?![\w-]*=))[^{mark}\n]*(?:\n|\Z)"
     )
@@ -56,7 +56,7 @@ class Block:
 
     @property
     def python(self) -> bool | None:
-        """Whether it says that it is Python; None where it says nothing."""
+        """Whether the block is marked as Python; None if it has no mark."""
         return _says_python(self.info)
 
 
@@ -67,7 +67,7 @@ def fenced(code: str) -> str:
 
 
 def first_end(text: str) -> int | None:
-    """Returns where the line of the first closing fence ends; None while open, 0 without a fence.
+    """Returns the end of the first closing fence's line; None while the block is open, 0 without a fence.
 
     What it returns does not change as the text grows.
     """
@@ -132,7 +132,7 @@ def _closing(text: str, opening: re.Match[str]) -> _Closing | None:
 
 
 def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
-    """Returns where another block begins inside one that was never closed and is no Python as it stands."""
+    """Returns where another block begins inside one that was never closed and is not Python as it stands."""
     if text.find(opening["fence"], opening.end(), end) < 0:
         return None
     for inner in _OPENING.finditer(text, opening.end(), end):

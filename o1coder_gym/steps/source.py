@@ -1,4 +1,4 @@
-"""Text as Python source: whether it is any, where it breaks, what it defines. Nothing is run."""
+"""Text as Python source: its syntax, its errors, its definitions. Nothing is run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _quiet = threading.Lock()
 
 
 def parsed(code: str) -> ast.Module | None:
-    """Returns a program's tree, None where it is no Python."""
+    """Returns a program's syntax tree, None if it is not Python."""
     return _read(code)[0]
 
 
 def broken_line(code: str) -> int:
-    """Returns the number of the line, from 1, at which a program can be read no further; 0 if it can."""
+    """Returns the number, from 1, of the first line that breaks a program's syntax; 0 if none does."""
     return _read(code)[1]
 
 

@@ -1,4 +1,4 @@
-"""What a model thinks before it answers: set apart from the answer, and never read as one."""
+"""A model's thoughts before its answer: separated from the answer, and never read as one."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Thought:
     """An answer in its two parts.
 
     Attributes:
-        text: What was thought, tags included; empty where nothing was.
-        answer: What follows it; empty while the thought is not finished.
+        text: The thought, tags included; empty without one.
+        answer: The text after it; empty while the thought is unfinished.
         finished: Whether the thought came to an end.
     """
 
@@ -71,7 +71,7 @@ def end_of_thought(text: str) -> int | None:
 
 
 def split_thought(text: str) -> Thought:
-    """Sets apart what was thought, also where a template had opened the thought before the text began."""
+    """Separates the thought, even if a template had opened it before the text began."""
     end = end_of_thought(text)
     if end is None:
         return Thought(text, "", finished=False)
@@ -111,7 +111,7 @@ def opened_by(prompt: str) -> tuple[str, str] | None:
 
 
 def before_answer(prompt: str, tags: tuple[str, str] | None) -> str:
-    """Returns what a prompt lacks so that an answer follows, not a thought.
+    """Returns the text after which a prompt is continued by an answer, not a thought.
 
     Args:
         prompt: Its end is enough.

@@ -1,1 +1,1 @@
-"""γ_TCG: makes test cases, judges what they are worth, and chooses programs by them."""
+"""γ_TCG: makes test cases, measures their quality, and chooses programs by them."""

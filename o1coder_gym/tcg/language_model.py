@@ -25,7 +25,7 @@ SAMPLING = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=320)
 
 
 class LanguageModelGenerator(BatchGenerator):
-    """γ_TCG as a language model: prompts by the paper's template, reads whatever comes back.
+    """γ_TCG as a language model: prompts by the paper's template and reads any reply.
 
     Without a judge the tests are what the model wrote. With one, mode A keeps those whose input the reference
     takes, wrong outputs repaired by it; mode B keeps those that solutions agree with.
@@ -101,7 +101,7 @@ class LanguageModelGenerator(BatchGenerator):
         drafts: Sequence[GeneratedTests],
         claims: Sequence[Claim],
     ) -> list[GeneratedTests]:
-        """Decides each claim in its mode; where there is no program to ask, the draft stays as it is."""
+        """Decides each claim in its mode; without a program to run, the draft stays unchanged."""
         with_reference = [index for index, one in enumerate(requests) if one.reference is not None]
         with_voters = [
             index for index, one in enumerate(claims) if one.programs and requests[index].reference is None

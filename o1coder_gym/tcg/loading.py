@@ -1,4 +1,4 @@
-"""From the string that names a test generator to the generator.
+"""Makes a test generator from the string that names it.
 
 ==================  ====================================================  ============================
 string              generator                                             example
@@ -51,7 +51,7 @@ def load_generator(
 
     Raises:
         UnknownNameError: When nothing is registered under that name, or an option is unknown.
-        UsageError: When an option makes no sense, or the policy is no language model.
+        UsageError: When an option makes no sense, or the policy is not a language model.
         MissingExtraError: When the backend is not installed.
         PluginError: When the package that it comes from does not work.
     """
@@ -74,7 +74,7 @@ def load_generator(
 
 
 class SpreadGenerator(BatchGenerator):
-    """A generator whose requests are answered where an executor says, each process with one of its own."""
+    """A generator that answers requests in the processes of an executor, each with a generator of its own."""
 
     def __init__(self, spec: str, executor: str) -> None:
         """Args: spec of the generator, spec of the executor."""
@@ -109,7 +109,7 @@ def _language_model(
 ) -> TestGenerator:
     policy = load_policy(spec)
     if not isinstance(policy, LanguageModelPolicy):
-        raise UsageError(f"{spec} is no language model, so it writes no tests")
+        raise UsageError(f"{spec} is not a language model, so it cannot write tests")
     return LanguageModelGenerator(
         policy.engine,
         judge=None if as_written else judge,

@@ -95,7 +95,7 @@ class MutationGenerator(BatchGenerator):
             chosen[index] = found if found.outputs > 1 else chosen[index]
 
     def _chosen(self, requests: Sequence[TestRequest], size: int, proposer: Proposer) -> list[_Chosen]:
-        """Proposes `size` inputs per request, runs them, and chooses."""
+        """Proposes `size` inputs per request, runs them, and chooses some."""
         drafts = [
             _Draft(request, _proposed(request, size, proposer), self._voters(request)) for request in requests
         ]
@@ -180,7 +180,7 @@ class _Draft:
         return self._programs(self.voters)
 
     def _programs(self, codes: Sequence[str]) -> list[Program]:
-        """Returns programs on all inputs, and of their results what the question asks for."""
+        """Returns programs on all inputs, with only the part of their results that the question asks for."""
         name = self.request.problem.entry_point
         if name is not None and comparison_of(self.request.problem).truth:
             codes = [truth_of(code, name) for code in codes]
@@ -200,7 +200,7 @@ class _Draft:
         return self._choose(kept, counts)
 
     def _outside(self, outputs: Sequence[str | None]) -> set[int]:
-        """Returns the inputs on which the reference fell off its end.
+        """Returns the inputs on which the reference ended without a return statement.
 
         None where that is all that tells outputs apart: then it is how the reference says no.
         """
@@ -240,7 +240,7 @@ class _Draft:
 
 
 def _alike(chosen: Sequence[_Chosen]) -> list[int]:
-    """Returns where all outputs are equal."""
+    """Returns the indices at which all outputs are equal."""
     return [index for index, one in enumerate(chosen) if one.outputs == 1]
 
 
@@ -263,7 +263,7 @@ def spread(outputs: Sequence[str], n: int) -> list[int]:
     with one output the earlier ones are preferred.
 
     Args:
-        outputs: What the reference returns for each input.
+        outputs: The reference's output on each input.
         n: How many inputs to choose at most.
 
     Returns:

@@ -38,7 +38,7 @@ def read_generated(path: Path) -> dict[str, GeneratedTests]:
     """Reads rows ``{"task_id": …, "tests": […], "weights": […]}`` from a JSONL file; weights may be missing.
 
     Raises:
-        ProblemFileError: When the file cannot be read or a row is no such row; names the line.
+        ProblemFileError: When the file cannot be read or a row is not such a row; names the line.
     """
     found: dict[str, GeneratedTests] = {}
     for number, line in enumerate(_lines(path), start=1):
@@ -68,7 +68,7 @@ class TestStore:
         Args:
             path: The file; made with the first answer.
             generator: Asked for what is not there.
-            name: What distinguishes this generator from others that share the file.
+            name: The name that distinguishes this generator from others that share the file.
             earlier: The name that an earlier version used in a run folder; the keys that it made, which say
                 less of problem and generator, hold too.
 
@@ -116,7 +116,7 @@ class TestStore:
         # Runs of an earlier version are resumed by its keys, which say less of the problem.
         if self._earlier and (key := content_hash([self._earlier, *parts])) in self._known:
             return key
-        # All that a generator sees of the problem, so that an edited question is asked anew.
+        # All that a generator sees of the problem, so that an edited question is asked again.
         parts += [[*map(case_to_json, problem.public_tests)], problem.prelude, dict(problem.meta)]
         return content_hash([self._name, *parts])
 
@@ -151,7 +151,7 @@ def reference_tests(
     Args:
         problems: Name or path of the problem set.
         split: Keeps one split.
-        generator: What makes them, see `tcg.loading`.
+        generator: The generator's spec, see `tcg.loading`.
         n: Tests per problem at most, ≥ 1.
 
     Raises:

@@ -56,7 +56,7 @@ class Proposal:
         finish: Why it ended; policies say ``"stop"`` or ``"length"``, the driver knows the budget.
         prompt_tokens: Prompt tokens computed for it; what samples of one request share counts at the
             first of them. 0 where a backend cannot tell.
-        cached_tokens: Prompt tokens whose computation was reused, likewise.
+        cached_tokens: Prompt tokens whose computation was reused, counted in the same way.
         sampled_ids: All tokens that were sampled, also those that only showed where the action or the text
             ends, which training must learn too; empty where a backend does not expose them.
         sampled_logprobs: Of `sampled_ids`, as `logprob`.
@@ -76,7 +76,7 @@ class Proposal:
     def kept_tokens(self) -> int:
         """Tokens that `logprob` sums over: `token_ids`, or all of them where a backend exposes no ids.
 
-        Tokens that only showed where the action ends are generated and paid for, but are no part of it; a
+        Tokens that only showed where the action ends are generated and paid for, but are not part of it; a
         mean over them too would favour short actions.
         """
         return len(self.token_ids) or self.tokens

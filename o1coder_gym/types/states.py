@@ -22,7 +22,7 @@ class Problem:
         entry_point: Name of the function to define; None for whole programs (stdio tests).
         public_tests: Tests that the question shows or implies.
         meta: JSON-able extras, e.g. ``{"split": "test", "difficulty": "easy"}``.
-        prelude: What is run before each program of this problem, as its platform does: imports, classes,
+        prelude: Code that runs before each program of this problem, as its platform does: imports, classes,
             helpers of the prompt. Programs see it; the entry point must be their own.
     """
 

@@ -1,4 +1,4 @@
-"""Programs that are to be judged, and what the judge says of them."""
+"""Programs to judge, their limits, and the judge's verdicts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Submission:
     Attributes:
         code: Python source, untrusted.
         entry_point: Function that call, assert and check tests use; None for stdio tests.
-        tests: What it is run against; empty means: only that it loads and defines `entry_point`.
+        tests: The tests that it is run against; empty: it must only load and define `entry_point`.
         limits: Bounds for this item.
         prelude: Run before the program, see `Problem.prelude`.
     """

@@ -19,7 +19,7 @@ from o1coder_gym.cli.commands import command, settings_of, shown_settings
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main
 from o1coder_gym.errors import UsageError
-from o1coder_gym.experiments.self_play_config import SelfPlaySettings
+from o1coder_gym.experiments.self_play.config import SelfPlaySettings
 from o1coder_gym.process_data.exports import EXPORTS
 from o1coder_gym.settings import Checked, Setting, all_settings, read, to_toml
 from o1coder_gym.settings.groups import FitRun, RunSettings
@@ -186,8 +186,8 @@ def test_of_an_option_that_is_given_again_the_last_counts() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("bech",), "unknown command 'bech'; known: attack, bench, .*did you mean 'bench'"),
-        (("bench", "cmopare"), "unknown command 'cmopare'; .*did you mean 'compare'"),
+        (("bech",), "unknown command 'bech'; did you mean 'bench'"),
+        (("bench", "cmopare"), "unknown command 'cmopare'; did you mean 'compare'"),
         (("bench", "--toknes", "3"), "--toknes.*--tokens"),
         (("bench", "--tokens", "-1"), "--tokens must be at least 0, got -1"),
         (("bench", "--seeds", "many"), "--seeds must be a whole number, got 'many'"),
@@ -211,9 +211,9 @@ def test_what_is_wrong_is_one_line(words: tuple[str, ...], told: str) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("toknes = 5", "unknown key in .*toml 'toknes'; .*did you mean 'tokens'"),
+        ("toknes = 5", "unknown key in .*toml 'toknes'; did you mean 'tokens'"),
         ("[suite]\ntoknes = 5", r"unknown key in .*toml, \[suite\] 'toknes'"),
-        ("[siute]\ntokens = 5", r"unknown section of .*toml 'siute'; .*did you mean 'suite'"),
+        ("[siute]\ntokens = 5", r"unknown section of .*toml 'siute'; did you mean 'suite'"),
         ("run = 3", "run must be a section, got 3"),
         ("suite = 3", "suite must be a path or none, got 3"),
         ("seeds = 0", "seeds must be at least 1, got 0"),
@@ -337,7 +337,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(
     with pytest.raises(SystemExit) as ended:
         app(["--out", str(tmp_path)], exit_on_error=False)
     assert ended.value.code == 130
-    told = f"interrupted; go on with: --out {tmp_path} --resume" if resumes else "interrupted"
+    told = f"interrupted; continue with: --out {tmp_path} --resume" if resumes else "interrupted"
     assert capsys.readouterr().err.strip() == told
 
 

@@ -30,13 +30,13 @@ def test_folders_that_cannot_be_begun_in_are_refused_and_nothing_is_made(tmp_pat
     taken.mkdir()
     check_free(taken, resume=False)  # an empty one is free
     (taken / "notes.txt").touch()
-    with pytest.raises(UsageError, match="holds something already; --resume"):
+    with pytest.raises(UsageError, match="is not empty; --resume"):
         check_free(taken, resume=False)
     check_free(taken, resume=True)
     check_free(tmp_path / "new" / "deeper", resume=False)
-    with pytest.raises(UsageError, match=r"notes\.txt is no folder"):
+    with pytest.raises(UsageError, match=r"notes\.txt is not a writable folder"):
         check_free(taken / "notes.txt" / "run", resume=False)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="not a writable folder"):
         check_free(taken / "notes.txt", resume=False)
     assert sorted(os.listdir(tmp_path)) == ["taken"]
 
@@ -44,13 +44,13 @@ def test_folders_that_cannot_be_begun_in_are_refused_and_nothing_is_made(tmp_pat
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     tmp_path.chmod(0o555)
-    with pytest.raises(UsageError, match="can be written"):
+    with pytest.raises(UsageError, match="not a writable folder"):
         check_free(tmp_path / "run", resume=False)
 
 
 def test_an_interrupted_run_says_how_to_go_on_where_there_is_one(tmp_path, capsys):
     for out, said in (
-        (tmp_path, f"interrupted; go on with: --out {tmp_path} --resume\n"),
+        (tmp_path, f"interrupted; continue with: --out {tmp_path} --resume\n"),
         (tmp_path / "none", "interrupted\n"),
     ):
         with pytest.raises(SystemExit) as stopped, resumable(out):
@@ -63,7 +63,7 @@ def test_the_demo_refuses_before_it_draws(o1coder, tmp_path):
     (tmp_path / "x").touch()
     done = o1coder("demo", "--out", tmp_path)
     assert done.returncode == 2
-    assert "holds something already" in done.stderr
+    assert "is not empty" in done.stderr
     done = o1coder("demo", "--resume")
     assert done.returncode == 2
     assert "name its folder" in done.stderr

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -18,14 +17,13 @@ from o1coder_gym.reporting.results import RESULTS, ResultRow
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.steps.choices import PROPOSAL_FEATURES, STATE_FEATURES
 from o1coder_gym.types import Outcome, Usage
-from tests.command_line import check_documented
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The code blocks of a page in a language; ``""`` for those that name none."""
+    """The code blocks of a page in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), flags=re.M | re.S)
 
 
@@ -96,6 +94,31 @@ def test_results_are_read_as_the_page_says(tmp_path: Path, monkeypatch: pytest.M
     assert run("benchmark.md")["comparison"].difference.mean == 1.0
 
 
+def test_a_pool_answers_as_programs_are_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    run("scaling.md")
+    assert sorted(capsys.readouterr().out.splitlines()) == ["0 wrong_answer", "1 pass", "2 wrong_answer"]
+
+
+def test_tests_are_generated_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run("tcg.md", {"[:4]": "[:2]", ", 20, ": ", 2, "})
+    assert len(names["made"].tests) == 2
+    assert [len(tests) for tests in names["tests"].values()] == [2, 2]
+    assert Path("runs/tests.jsonl").read_text().count("\n") == 2
+
+
+def test_problems_are_loaded_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("O1CODER_DATA", str(tmp_path))
+    asserts = {"test_list": ["assert one() == 1"], "code": "def one():\n    return 1"}
+    Path("mbpp").mkdir()
+    Path("mbpp/mbpp.jsonl").write_text(json.dumps({"task_id": 11, "text": "One.", **asserts}))
+    Path("my_problems.jsonl").write_text("".join(blocks("problems.md", "json")))
+    names = run("problems.md")
+    assert [problem.task_id for problem in names["problems"]] == ["Mbpp/11"]
+    assert names["rows"][0].problem.task_id == "own/1"
+
+
 def test_experiments_run_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = run("experiments.md")
@@ -109,14 +132,6 @@ def test_the_suite_of_the_page_is_one(tmp_path: Path) -> None:
     (text,) = blocks("benchmark.md", "yaml")
     (tmp_path / "suite.yaml").write_text(text)
     assert read_suite(tmp_path / "suite.yaml").tokens == (512, 1024, 2048)
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_commands_exist_with_their_options(page: str) -> None:
-    for block in (*blocks(page, ""), *blocks(page, "sh")):
-        for line in block.replace("\\\n", " ").splitlines():
-            if line.startswith("o1coder "):
-                check_documented(shlex.split(line.split("  #")[0], comments=True)[1:])
 
 
 def test_the_reference_of_commands_is_what_the_settings_say() -> None:
@@ -172,14 +187,16 @@ def test_a_format_of_one_s_own_is_made_as_the_page_says(
 
 def test_pandas_reads_runs_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pandas")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     monkeypatch.chdir(tmp_path)
     for agent, outcome in (("mcts", Outcome.PASS), ("greedy", Outcome.WRONG_ANSWER)):
         row = ResultRow("p/1", agent, 0, outcome, int(agent == "mcts"), 1, 0.0, "", 1, Usage(tokens=7))
         with RunFolder.open(tmp_path / "runs/first", {}, resume=True) as folder:
             folder.append(RESULTS, row.to_row())
-    (block,) = blocks("reports.md", "python")
-    *lines, learning = block.strip().splitlines()
-    names: dict[str, Any] = {}
-    exec("\n".join(lines), names)
+    with RunFolder.open(tmp_path / "runs/rl", {}) as folder:
+        folder.append("updates", *({"t": t, "episodes/pass_rate": 0.1 * t} for t in range(3)))
+    names = run("reports.md")
     assert names["rows"].groupby("agent").solved.mean().to_dict() == {"greedy": 0.0, "mcts": 1.0}
-    assert learning.startswith("pd.read_json")
+    assert list(names["curve"].get_lines()[0].get_ydata()) == [0.0, 0.1, 0.2]
+    pyplot.close("all")

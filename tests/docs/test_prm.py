@@ -1,28 +1,16 @@
-"""The page on data, policy and PRM: its commands parse, its Python runs, its specs load."""
+"""The page on data, policy and PRM: its Python runs, its specs load."""
 
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from o1coder_gym.agents import load_agent
-from tests.command_line import call, check_documented
+from tests.command_line import call
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "prm.md").read_text()
 SCRIPT = """{"problems": {"*": [{"type": "define", "text": "Think of it.", "then":
     [{"type": "code", "text": "def f():\\n    return 1"}]}]}}"""
-
-
-def commands() -> Iterator[list[str]]:
-    for line in re.findall(r"^o1coder .*$", PAGE.replace("\\\n", " "), re.M):
-        yield shlex.split(line)[1:]
-
-
-@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
-def test_its_commands_have_their_options(words: list[str]) -> None:
-    check_documented(words)
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.experiments.self_play_config import read_config
+from o1coder_gym.experiments.self_play.config import read_config
 from o1coder_gym.experiments.training.sft import SFTSettings
 from o1coder_gym.models.trainers import TrainingSettings
 

@@ -10,6 +10,7 @@ GENERATED = {"api.md", "commands.md", "verdicts.md"}
 PAGES = [
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in GENERATED),
     ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
     ROOT / "CONTRIBUTING.md",
 ]
 WIDTH = 100

@@ -9,7 +9,8 @@ import pytest
 
 from o1coder_gym.agents import registry
 from o1coder_gym.envs.conformance.clauses import find_text, reachable
-from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
+from o1coder_gym.experiments.benchmark import Plan, Tools, report_facts, run_plan
+from o1coder_gym.experiments.tools import comparison_policies, session_row
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Propose, Search, advance, propose
@@ -20,7 +21,18 @@ from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import FORMATS, PSEUDOCODE
-from o1coder_gym.types import ActionType, CallTest, Problem, SearchResult, State, Step, Submission
+from o1coder_gym.types import (
+    ActionType,
+    CallTest,
+    CheckerTest,
+    Problem,
+    SearchResult,
+    State,
+    StdioTest,
+    Step,
+    Submission,
+    TestCase,
+)
 
 HIDDEN = "the one hidden answer"
 
@@ -221,3 +233,32 @@ def test_a_time_out_is_part_of_the_plan_only_where_there_is_one() -> None:
     plan = Plan("toy", ("toy/0",), ("greedy",), "scripted:memory", "pseudocode", Budget(tokens=120))
     assert "timeout_s" not in plan.to_row()
     assert replace(plan, timeout_s=5.0).to_row()["timeout_s"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("public", "hidden", "found", "words"),
+    [
+        ((), (CallTest("[1]", "1"),), {}, None),
+        ((StdioTest("1", "1", "apps"),), (StdioTest("1", "1", "apps"),), {"apps": 1}, "1 test by apps"),
+        (
+            (CallTest("[1]", "1", compare="leetcode"),),
+            (CallTest("[2]", "2", compare="leetcode"), StdioTest("", "1"), StdioTest("", "2", "numbers:0.1")),
+            {"leetcode": 2, "numbers:0.1": 1},
+            "2 tests by leetcode, 1 test by numbers:0.1",
+        ),
+        (
+            (),
+            (CheckerTest("", "x = 1"), StdioTest("", "1", "apps")),
+            {"apps": 1, "checker": 1},
+            "1 test by apps",
+        ),
+    ],
+)
+def test_a_run_says_what_counted_as_right(
+    public: tuple[TestCase, ...], hidden: tuple[TestCase, ...], found: dict[str, int], words: str | None
+) -> None:
+    rows = [ProblemRow(Problem("toy/0", "Return x.", "echo", public), hidden)]
+    assert comparison_policies(rows) == session_row("fake", rows)["comparison"] == found
+    plan = Plan("toy", ("toy/0",), ("greedy",), "scripted:memory", "vanilla", Budget())
+    said = report_facts(plan, rows).get("compared")
+    assert said is None if words is None else str(said).startswith(words)

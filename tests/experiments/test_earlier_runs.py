@@ -54,7 +54,7 @@ def test_a_benchmark_is_read_and_reported(earlier: Path) -> None:
     )
 
 
-@pytest.mark.filterwarnings("ignore:.*asked anew")
+@pytest.mark.filterwarnings("ignore:.*asking again")
 def test_a_benchmark_that_was_stopped_goes_on(earlier: Path) -> None:
     results = earlier / "bench" / "results.jsonl"
     before = results.read_bytes().splitlines(keepends=True)

@@ -1,6 +1,7 @@
 """Evaluation, PRM scores and test generation by executor: the same rows as in this process."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,13 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments import NoAnswersError, Plan, benchmark, run_benchmark
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
-from o1coder_gym.experiments.self_play_config import (
+from o1coder_gym.experiments.self_play.config import (
     ProblemSection,
     RunSection,
     SelfPlayConfig,
     SynthesisSection,
 )
-from o1coder_gym.experiments.stages import Learned, RealStages, StagesOnGPUs
+from o1coder_gym.experiments.self_play.stages import Learned, RealStages, StagesOnGPUs
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.reporting.results import ResultRow, read_results
 from o1coder_gym.runs import executors
@@ -203,7 +204,8 @@ def test_trainings_go_where_the_gpus_are(
         asked.extend(pieces)
         return iter([str(tmp_path / "model")])
 
-    monkeypatch.setattr("o1coder_gym.experiments.stages.load_executor", lambda spec: (there, 1))
+    module = sys.modules[StagesOnGPUs.__module__]  # by name `experiments.self_play` is the function
+    monkeypatch.setattr(module, "load_executor", lambda spec: (there, 1))
     stages = StagesOnGPUs(config(problems, "ray:2?gpus=1"), tmp_path)
     learned = Learned("tiny", data=tmp_path)
     with pytest.raises(O1CoderError, match="a file system that all machines share"):

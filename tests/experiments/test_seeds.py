@@ -12,16 +12,16 @@ from unittest.mock import patch
 import pytest
 
 from o1coder_gym.agents.rl.settings import RLSettings
-from o1coder_gym.experiments import stages as stages_module
 from o1coder_gym.experiments.measures.held_out import HeldOut
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
-from o1coder_gym.experiments.self_play_config import (
+from o1coder_gym.experiments.self_play import stages as stages_module
+from o1coder_gym.experiments.self_play.config import (
     ProblemSection,
     RunSection,
     SelfPlayConfig,
     SynthesisSection,
 )
-from o1coder_gym.experiments.stages import Learned, RealStages
+from o1coder_gym.experiments.self_play.stages import Learned, RealStages
 from o1coder_gym.runs.seeds import added_seed
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE

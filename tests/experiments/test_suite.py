@@ -144,7 +144,7 @@ def test_several_limits_of_any_unit_are_one_run(unit: str) -> None:
     ],
 )
 def test_flops_need_the_number_of_weights(policy: str, agent: str, unknown: str) -> None:
-    with pytest.raises(UsageError, match=f"not known of {unknown}"):
+    with pytest.raises(UsageError, match=f"unknown for {unknown}"):
         parts(Suite(policies=(policy,), agents=(agent,), flops=(1e12,)))
 
 

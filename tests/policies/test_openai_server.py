@@ -12,6 +12,7 @@ from o1coder_gym.policies import (
     OpenAISettings,
     load_policy,
 )
+from o1coder_gym.policies.loading import prepare
 from o1coder_gym.policies.server.replies import continued, read_choice
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
@@ -214,6 +215,15 @@ def test_a_dead_server_is_named():
     with pytest.raises(PolicyError, match=r"127\.0\.0\.1:9.*ConnectError"):
         propose(engine)
     engine.close()
+
+
+def test_a_run_begins_only_where_a_server_is_there(serve):
+    dead = "openai:http://127.0.0.1:9/v1?model=tiny"
+    with pytest.raises(PolicyError, match=r"no server answers at http://127\.0\.0\.1:9/v1: .*refused"):
+        prepare(load_policy(dead))
+    server, _ = serve()
+    prepare(load_policy(f"openai:http://127.0.0.1:9/v1,{server.url}?model=tiny"))
+    assert server.seen == []  # no request for tokens
 
 
 def test_the_key_comes_from_the_environment(serve, monkeypatch):

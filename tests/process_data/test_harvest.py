@@ -138,7 +138,9 @@ def test_trees_of_two_problems_of_one_name_are_not_united(problem: dict[str, Any
     judge.seen.clear()
     with pytest.raises(UsageError, match=told):
         harvest([tree, replace(tree, problem=replace(PROBLEM, **problem))], judge, source={})
-    with pytest.raises(UsageError, match="different step formats make no data set: pseudocode, vanilla"):
+    with pytest.raises(
+        UsageError, match="different step formats cannot form one data set: pseudocode, vanilla"
+    ):
         harvest([tree, replace(tree, format="vanilla")], judge, source={})
     assert not judge.seen  # before anything is run
 

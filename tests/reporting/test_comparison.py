@@ -15,6 +15,7 @@ from o1coder_gym.reporting.comparison import (
     compare_rows,
     compare_with,
     corrected,
+    power_words,
 )
 from o1coder_gym.reporting.results import (
     FAILURES,
@@ -175,6 +176,28 @@ def test_what_is_not_shown_is_one_sentence() -> None:
         "a against b: no difference shown, +12.5 points [-3.1, +25.0]~, exact p = 0.012."
     )
     assert replace(alone, differing=5).conclusion == "no difference shown, too few to tell"
+
+
+@pytest.mark.parametrize(
+    ("compared", "words"),
+    [
+        ([SHOWN], "80 problems show a difference of 14 points with 80 % power"),
+        (
+            [SHOWN, replace(SHOWN, detectable=0.2)],
+            "80 problems show a difference of 14 to 20 points (by pair) with 80 % power",
+        ),
+        ([SHOWN, replace(SHOWN, differing=0, detectable=0.0)], "80 problems show a difference of 14 points"),
+        (
+            [SHOWN, replace(SHOWN, difference=Estimate(0.125, 0.0312, 0.25, 8))],
+            "so many problems show a difference of 14 points",
+        ),
+        ([replace(SHOWN, differing=5)], ""),
+    ],
+)
+def test_a_run_says_which_differences_it_could_show(compared: list[Comparison], words: str) -> None:
+    told = power_words(compared)
+    assert told.startswith(words)
+    assert bool(told) is bool(words)
 
 
 def test_the_evidence_is_one_line() -> None:

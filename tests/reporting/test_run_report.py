@@ -5,7 +5,7 @@ import pytest
 from o1coder_gym.metrics import calibration_error
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.reporting.results import PROFILE, ResultRow
-from o1coder_gym.reporting.run_report import make_report, read_profile
+from o1coder_gym.reporting.run_report import make_report, read_profile, row_facts
 from o1coder_gym.reporting.search_reliability import ScoredStep, scored_steps, search_reliability
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
@@ -99,6 +99,20 @@ def test_a_step_is_worth_the_ends_below_it():
     # not its value in the search, which the scorer itself may have set; ends themselves are no steps
     steps = [(0.2, 0.0), (0.9, 0.75), (0.6, 0.5)]
     assert scored_steps([scored_tree()]) == [ScoredStep("p", *step) for step in steps]
+
+
+@pytest.mark.parametrize(
+    ("budgets", "words"),
+    [
+        ((Budget(tokens=1024),), "1,024 tokens"),
+        ((Budget(tokens=1024), Budget(tokens=64)), "64 · 1,024 tokens"),
+        ((Budget(tokens=1), Budget(tokens=64)), "1 token; 64 tokens"),
+        ((Budget(tokens=64), Budget()), "no limit; 64 tokens"),
+    ],
+)
+def test_the_unit_of_budgets_is_said_once(budgets: tuple[Budget, ...], words: str) -> None:
+    rows = [replace(ROWS[0], budget=budget) for budget in budgets]
+    assert dict(row_facts(rows))["budget per problem"] == words
 
 
 def test_bins_and_their_error():

@@ -118,7 +118,7 @@ def test_flops_are_two_a_weight_and_token() -> None:
         with pytest.raises(UsageError) as told:
             Meter(Budget(flops=1.0), sizes=sizes)
         assert str(told.value) == (
-            "a budget of FLOPs needs the number of the policy's weights, which is not known"
+            "a budget of FLOPs needs the number of the policy's weights, which is unknown"
         )
 
 

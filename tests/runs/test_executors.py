@@ -29,7 +29,7 @@ def test_other_executors_are_refused(spec: str) -> None:
 
 def test_a_process_that_is_lost_is_told_in_one_sentence() -> None:
     run, _ = load_executor("processes:1")
-    with pytest.raises(InfrastructureError, match=r"a process was lost, .*--resume goes on$"):
+    with pytest.raises(InfrastructureError, match=r"a process was lost, .*continue with --resume$"):
         list(run(os._exit, [1]))
 
 

@@ -87,7 +87,7 @@ OTHER = (
         ("failure", ["error: rank 1: the judge failed"], 1),
         ("usage error", ["a batch of 3 cannot be shared"], 2),
         ("other data", [OTHER], 2),
-        ("kill", ["error: another rank has ended without a word; --resume goes on"], -9),
+        ("kill", ["error: another rank ended without a message; continue with --resume"], -9),
     ],
 )
 def test_ranks_stop_together_and_one_says_why(what: str, told: list[str], status: int) -> None:

@@ -179,9 +179,7 @@ def test_a_bad_value_is_one_line(key: str, text: str, message: str) -> None:
 
 
 def test_unknown_missing_and_repeated_arguments_are_named() -> None:
-    with pytest.raises(
-        UnknownNameError, match=r"sample: unknown argument 'shar'; known: .*did you mean 'share'"
-    ):
+    with pytest.raises(UnknownNameError, match=r"sample: unknown argument 'shar'; did you mean 'share'"):
         read(shar="1")
     with pytest.raises(UnknownNameError, match="unknown choose 'two'; known: one"):
         read(choose="two")

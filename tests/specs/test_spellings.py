@@ -78,10 +78,10 @@ def test_selectors(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mcts?widht=4", r"agent mcts\?widht=4: unknown argument 'widht'; known: .*did you mean 'width'\?"),
-        ("mtcs?width=4", r"agent mtcs\?width=4: unknown agent 'mtcs'; known: .*did you mean 'mcts'\?"),
+        ("mcts?widht=4", r"agent mcts\?widht=4: unknown argument 'widht'; did you mean 'width'\?"),
+        ("mtcs?width=4", r"agent mtcs\?width=4: unknown agent 'mtcs'; did you mean 'mcts'\?"),
         ("best_of_n?select=best", r"best_of_n\?select=best: unknown selector 'best'; known: codet"),
-        ('best_of_n?select=["public"', "select is no JSON list"),
+        ('best_of_n?select=["public"', "select is not a JSON list"),
         ("mcts?c=-1", r"agent mcts\?c=-1: c must be at least 0 and finite, got -1.0"),
         ("mcts?temperature=-1", "temperature must be at least 0"),
         ("mcts?top_p=0", r"top_p must be in \(0, 1\], got 0.0"),
@@ -130,10 +130,10 @@ def test_a_script_whose_name_has_a_question_mark(tmp_path) -> None:
     [
         ("openai:http://a/v1", "model is missing: The model's name there"),
         ("openai:#m", "policy openai: no address; write openai:URL#MODEL, or set OPENAI_BASE_URL"),
-        ("hff:x", r"policy hff:x: unknown policy 'hff'; known: .*did you mean 'hf:'\?"),
+        ("hff:x", r"policy hff:x: unknown policy 'hff'; did you mean 'hf:'\?"),
         (
             "hf:x?dtyp=auto",
-            r"policy hf:x\?dtyp=auto: unknown argument 'dtyp'; known: .*did you mean 'dtype'\?",
+            r"policy hf:x\?dtyp=auto: unknown argument 'dtyp'; did you mean 'dtype'\?",
         ),
         ("hf:x?dtype=float8", "dtype is auto, float32 or bfloat16, not 'float8'"),
         ("fake:tokens=0", "policy fake:tokens=0: tokens must be at least 1, got 0"),
@@ -172,7 +172,7 @@ def test_schedules(earlier: str, spec: str, function: Any, arguments: dict[str, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("linaer?start=1", r"unknown schedule 'linaer'; known: .*did you mean 'linear'\?"),
+        ("linaer?start=1", r"unknown schedule 'linaer'; did you mean 'linear'\?"),
         ("linear?start=1&end=0", "horizon is missing"),
         ("linear?start=1&end=0&horizon=0", "horizon must be at least 1, got 0"),
         ("linear:1,0", "is not linear:START,END,HORIZON"),

@@ -104,7 +104,7 @@ def test_generators_have_names(judge: Judge) -> None:
 def test_a_policy_without_a_language_model_writes_no_tests(judge: Judge, tmp_path: Path) -> None:
     path = tmp_path / "script.json"
     path.write_text(json.dumps({"problems": {"*": [{"type": "code", "text": "x = 1"}]}}))
-    with pytest.raises(UsageError, match="writes no tests"):
+    with pytest.raises(UsageError, match="cannot write tests"):
         load_generator(f"scripted:{path}", judge)
 
 

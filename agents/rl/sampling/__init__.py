@@ -1,1 +1,1 @@
-"""Who samples the episodes of a training: transformers, vLLM in this process, or servers."""
+"""Samplers of a training's episodes: transformers, vLLM in this process, or servers."""

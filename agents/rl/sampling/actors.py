@@ -1,4 +1,4 @@
-"""The actors: where the policy in training samples, and how its weights get there."""
+"""Actors: copies of the policy in training that sample its episodes, and how they get its weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Draw = Callable[[LanguageModelPolicy], list[Episode]]
 
 
 class Actor(Protocol):
-    """π_θold of PPO: what the policy in training was when it was last refreshed."""
+    """π_θold of PPO: the policy in training as of the last refresh."""
 
     @property
     def policy(self) -> LanguageModelPolicy:
@@ -39,13 +39,13 @@ class Actor(Protocol):
         ...
 
     def close(self) -> None:
-        """Frees what it holds: memory, connections, files."""
+        """Frees memory, connections and files."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a training starts from.
+    """The start of a training.
 
     Attributes:
         folder: Of the weights.

@@ -13,7 +13,7 @@ from o1coder_gym.specs.parameters import bind, field_parameters
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings(OpenAISettings):
-    """How servers are spoken to that sample for a training.
+    """Settings of servers that sample for a training.
 
     Attributes:
         model: The model's name there; "" takes the only one.
@@ -62,7 +62,7 @@ def read_sampler(text: str) -> Chosen:
     kind, named = KINDS[spec.name], frozenset(name for name, _ in spec.arguments)
     if kind is HFSettings and (of_training := named & {"dtype", "device", "template_arguments"}):
         raise UsageError(
-            f"sampler {text!r}: {min(of_training)} is that of the training, whose model is copied"
+            f"sampler {text!r}: {min(of_training)} is set by the training, whose model the sampler copies"
         )
     given = bind(field_parameters(kind), spec.arguments, f"sampler {text!r}: ")
     return Chosen(kind(**given), named, urls)

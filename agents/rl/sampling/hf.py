@@ -61,5 +61,5 @@ class HFActor:
         return tagged(draw(self.policy), self._version)
 
     def close(self) -> None:
-        """Drops what it remembers; the copy goes with the actor."""
+        """Drops the computed prefixes; the copy itself is freed with the actor."""
         self._engine.forget()

@@ -1,4 +1,4 @@
-"""From the string that names a sampler to the actor."""
+"""Makes an actor from the string that names a sampler."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from o1coder_gym.policies import HFSettings, VLLMSettings
 
 
 def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
-    """Returns who samples.
+    """Returns the actor of a sampler.
 
     Args:
-        sampler: What `choice.read_sampler` reads.
-        start: What the training starts from.
+        sampler: A spec for `choice.read_sampler`.
+        start: The start of the training.
         sleeps: Whether the device's memory is the trainer's alone between two batches.
 
     Raises:
@@ -23,6 +23,7 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
     """
     # Each is imported where it is chosen: they need torch, vLLM or httpx.
     chosen = read_sampler(sampler)
+    # A policy must be shown prompts as the trainer encodes them, unless the user asked for others.
     if "template_arguments" not in chosen.set:
         told = replace(chosen.settings, template_arguments=start.template_arguments)
         chosen = replace(chosen, settings=told)
@@ -43,7 +44,7 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
 
 
 def check_sampler(sampler: str) -> None:
-    """Finds out before a run folder is made whether a sampler is there.
+    """Checks, before a run folder exists, that a sampler is available.
 
     Raises:
         UsageError: When the spec makes no sense.

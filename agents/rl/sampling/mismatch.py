@@ -1,4 +1,4 @@
-"""How far sampler and trainer are apart, and the weights that correct for it.
+"""Mismatch between sampler and trainer, and the importance weights that correct it.
 
 Shapes: B rows, T tokens of a completion.
 """
@@ -30,7 +30,7 @@ def importance_weights(trainer: Tensor, sampler: Tensor, mask: Tensor, cap: floa
 
 
 def mismatch(trainer: Tensor, sampler: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Returns what is logged of a part of a batch, all 0 where both are one policy, but for the ratio's 1.
+    """Returns the logged figures of a part of a batch: a ratio of 1 and zeros where both are one policy.
 
     Args:
         trainer: As of `importance_weights`.

@@ -21,7 +21,7 @@ from o1coder_gym.runs.seeds import derive_stream
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A batch of episodes, as it was sampled.
+    """A sampled batch of episodes.
 
     Attributes:
         episodes: B of them.
@@ -62,12 +62,12 @@ class Sampler:
 
     @property
     def policy(self) -> LanguageModelPolicy:
-        """The policy as it was when it was last refreshed."""
+        """The policy as of the last refresh."""
         return self._actor.policy
 
     @property
     def figures(self) -> dict[str, float]:
-        """What is logged: batches that the last episodes' weights are behind, and late episodes so far."""
+        """Figures to log: how many batches old the last episodes' weights are, and late episodes so far."""
         return {"sampling/versions_behind": self._lag, "sampling/late_episodes": float(self._late)}
 
     def sample(self, slots: Sequence[int], t: int, learner: Any, process: int) -> Round:
@@ -86,6 +86,7 @@ class Sampler:
         """
         # t counts optimizer steps, `iterations` of them on each batch.
         batch = t // self._settings.iterations
+        # Sampled ahead by an earlier call, or None: then the batch is sampled now.
         waiting = self._ahead.pop(batch, None)
         fresh = partial(self._fresh, batch, slots, learner, process)
         found = waiting.result() if waiting is not None else fresh()
@@ -95,16 +96,18 @@ class Sampler:
             found = fresh()
             if self._drop_late(found, batch):
                 raise PolicyError(
-                    f"batch {batch} was sampled twice, and both times with other weights than the policy's; "
+                    f"batch {batch} was sampled twice, both times with weights that are not the policy's; "
                     "does another training use the sampler?"
                 )
         self._lag = sum(batch - one.version for one in found.episodes) / len(found.episodes)
+        # The last batch that was ahead is taken, so nothing samples with the actor's weights any more: they
+        # may change.
         if not self._ahead:
             self._sample_ahead(batch, slots, learner, process)
         return found
 
     def close(self) -> None:
-        """Gives up what is ahead, and closes the actor."""
+        """Drops batches sampled ahead, and closes the actor."""
         self._give_up_ahead()
         self._actor.close()
 
@@ -114,7 +117,7 @@ class Sampler:
         self._ahead.clear()
 
     def _fresh(self, batch: int, slots: Sequence[int], learner: Any, process: int) -> Round:
-        """Samples a batch with the weights of now."""
+        """Samples a batch with the current weights."""
         self._refresh(learner, batch)
         return self._draw(batch, slots, process)
 
@@ -123,11 +126,13 @@ class Sampler:
         self._held = version
 
     def _sample_ahead(self, batch: int, slots: Sequence[int], learner: Any, process: int) -> None:
-        """Begins the batches after one, with the weights of now."""
+        """Begins the batches after one, with the current weights."""
+        # No batch beyond the last update: nobody would learn from it.
         last = min(batch + self._settings.staleness, self._settings.updates - 1)
         if last > batch and self._held != batch:
             self._refresh(learner, batch)
         for later in range(batch + 1, last + 1):
+            # One thread, so the batches come in order, each with the same weights.
             self._ahead[later] = self._thread.submit(partial(self._draw, later, slots, process))
 
     def _draw(self, batch: int, slots: Sequence[int], process: int) -> Round:
@@ -155,7 +160,7 @@ class Sampler:
         return Round(episodes, [token_row(self.policy, episode) for episode in episodes])
 
     def _drop_late(self, found: Round, batch: int) -> int:
-        """Counts the episodes whose weights are too old, one of which spoils the batch."""
+        """Counts the episodes whose weights are too old; one of them spoils the batch."""
         late = sum(batch - one.version > self._settings.staleness for one in found.episodes)
         self._late += late
         return late

@@ -31,7 +31,7 @@ class ServersActor:
         Args:
             urls: Of the servers, each with ``/v1`` at its end.
             settings: How they are spoken to, and how weights get there.
-            start: What the training starts from.
+            start: The start of the training.
 
         Raises:
             UsageError: When they serve several models, or another one than adapters need.
@@ -45,24 +45,27 @@ class ServersActor:
         self.policy = LanguageModelPolicy(self._engine, start.step_format, remembered=None)
 
     def refresh(self, learner: Any, version: int) -> None:
-        """Sends the weights of the policy in training; one rank does, the others wait for it."""
+        """Sends the weights of the policy in training; one rank sends, the others wait."""
 
         def send() -> tuple[str, str]:
             return self._transfer.send(learner, version), self._transfer.sent
 
         ranks.gathered(version)  # a rank that samples ahead may not be done with the weights before
         name, self._transfer.sent = ranks.from_first(send)
+        # Adapters have another name for each version, so a late request cannot be answered by older ones.
         self._engine.ask_for(name)
         self.policy.forget()
         self._version = version
 
     def sample(self, draw: Draw) -> list[Episode]:
-        """Samples a batch; of an unknown version, if a server had other weights at its end.
+        """Samples a batch; its version is unknown if a server held other weights at the end.
 
         Raises:
             PolicyError: When the servers do not tell what a training needs of tokens.
         """
         episodes = draw(self.policy)
+        # Without them neither the mismatch nor importance weights could be told, and tokens would have to be
+        # encoded again.
         drawn = (proposal for episode in episodes for proposal in episode.proposals)
         if any(len(one.sampled_logprobs) != one.tokens for one in drawn):
             raise PolicyError("the servers return no log-probabilities of the tokens that they sample")
@@ -72,20 +75,20 @@ class ServersActor:
             return tagged(episodes, self._version)
         if ranks.count() > 1:
             raise PolicyError(
-                "a server has other weights than it was sent: it was restarted, or ranks on other machines "
+                "a server holds other weights than it was sent: it was restarted, or ranks on other machines "
                 f"reach other servers by these addresses; {RESUME}"
             )
         return tagged(episodes, UNKNOWN)
 
     def close(self) -> None:
-        """Takes back what the servers hold, and closes the connections."""
+        """Removes this run's weights from the servers and closes the connections."""
         if ranks.is_first():
             self._transfer.close()
         self._engine.close()
 
 
 def check_servers(urls: Sequence[str], settings: ServerSettings) -> None:
-    """Asks each server for what a training will need of it.
+    """Checks that each server can do what a training needs.
 
     Raises:
         PolicyError: When one does not answer, or was started without what it needs.
@@ -98,7 +101,7 @@ def check_servers(urls: Sequence[str], settings: ServerSettings) -> None:
 
 
 def model_name(servers: Sequence[WeightServer], settings: ServerSettings) -> str:
-    """Returns what the model is called on all servers.
+    """Returns the name of the model, which is the same on all servers.
 
     Raises:
         PolicyError: When one does not answer.

@@ -1,4 +1,4 @@
-"""Ways of weights to servers: in a file that they read, as LoRA adapters, or from GPU to GPU."""
+"""Transfers of weights to servers: through a file, as LoRA adapters, or from GPU to GPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from o1coder_gym.errors import MissingExtraError, PolicyError, UsageError
 
 
 class Transfer(Protocol):
-    """Brings the weights of a policy in training to servers.
+    """Transfers the weights of a policy in training to servers.
 
     Versions have a name that no other run gives: servers outlive runs.
 
@@ -28,7 +28,7 @@ class Transfer(Protocol):
     sent: str
 
     def send(self, learner: Any, version: int) -> str:
-        """Sends weights to all servers; returns the name of the model to ask for from now on.
+        """Sends weights to all servers; returns the name of the model for later requests.
 
         Raises:
             PolicyError: When one of them does not have them then.
@@ -40,12 +40,12 @@ class Transfer(Protocol):
         ...
 
     def close(self) -> None:
-        """Takes back what the servers hold of this run."""
+        """Removes this run's weights from the servers."""
         ...
 
 
 class FileTransfer:
-    """A `Transfer` of all weights, adapters merged in, by a file that the servers read."""
+    """A `Transfer` of all weights, adapters merged in, through a file that the servers read."""
 
     def __init__(self, servers: Sequence[WeightServer], model: str, folder: str) -> None:
         """Sends nothing yet.
@@ -96,7 +96,7 @@ class AdapterTransfer:
             roots = server.models().values()
             if str(Path(base).resolve()) not in {str(Path(root).resolve()) for root in roots}:
                 raise UsageError(
-                    f"{server.url} serves {', '.join(roots)}, and adapters of {base} mean nothing there; "
+                    f"{server.url} serves {', '.join(roots)}, and adapters of {base} do not fit it; "
                     "serve that, or send all weights (transfer=files)"
                 )
         self._servers = servers
@@ -105,19 +105,20 @@ class AdapterTransfer:
         self._folder = self._files.enter_context(passing_folder(model, folder))
 
     def send(self, learner: Any, version: int) -> str:
-        """Sends adapters, and takes the ones before back."""
+        """Sends adapters, and removes the previous ones."""
         self._sends += 1  # the same version may come twice, to a server that has lost it
         name, earlier = f"{self._run}-{version}-{self._sends}", self.sent
         folder = self._folder / name
         save_adapter(learner, folder)  # stays: a server may read it again
         _at_once(self._servers, lambda server: server.load_adapter(name, str(folder)))
         self.sent = name
+        # After the new ones are there: a server never stands without adapters of this run.
         if earlier:
             self._take_back(earlier)
         return name
 
     def _take_back(self, name: str) -> None:
-        """Makes the servers forget adapters; one that has none of them any more is passed over."""
+        """Makes the servers drop adapters; a server that has dropped them already is skipped."""
         for server in self._servers:
             with suppress(PolicyError):
                 server.unload_adapter(name)
@@ -128,7 +129,7 @@ class AdapterTransfer:
         return all(self.sent in server.models() for server in self._servers)
 
     def close(self) -> None:
-        """Takes the adapters back."""
+        """Removes the adapters."""
         if self.sent:
             self._take_back(self.sent)
         self._files.close()
@@ -195,11 +196,12 @@ class NCCLTransfer:
 def _broadcast(client: Any, learner: Any) -> None:
     with client.weight_update():
         for name, value in merged_weights(learner):
+            # NCCL sends memory as it lies, so views and transposed weights are copied first.
             client.update_named_param(name, value.detach().contiguous())
 
 
 def _asked(server: WeightServer, ask: Any) -> Any:
-    """Returns what TRL's client answers; its failures, of any class, as a sentence about a server."""
+    """Returns the answer of TRL's client; turns any exception of it into a sentence about a server."""
     try:
         return ask()
     except (ImportError, PolicyError):
@@ -210,7 +212,7 @@ def _asked(server: WeightServer, ask: Any) -> Any:
 
 
 def _at_once(servers: Sequence[WeightServer], ask: Any) -> None:
-    """Asks all servers; raises the failure of the first that fails, when all are done."""
+    """Calls all servers; once all are done, raises the first failure."""
     with ThreadPoolExecutor(len(servers)) as pool:
         asked = [pool.submit(ask, server) for server in servers]
     for one in asked:
@@ -218,7 +220,9 @@ def _at_once(servers: Sequence[WeightServer], ask: Any) -> None:
 
 
 def free_port() -> int:
-    """Returns a port of this machine that nobody listens on."""
+    """Returns a free port of this machine."""
     with socket.socket() as found:
+        # Port 0 makes the system choose; another process may take the port before it is used, and then the
+        # connection fails with a message.
         found.bind(("", 0))
         return found.getsockname()[1]

@@ -20,7 +20,7 @@ GPU_SHARE = 0.45
 
 
 class VLLMActor:
-    """An `Actor` whose weights are handed over in memory; LoRA adapters stay adapters.
+    """An `Actor` that receives its weights in memory; LoRA adapters stay adapters.
 
     Attributes:
         policy: Samples steps by vLLM.
@@ -43,6 +43,8 @@ class VLLMActor:
 
     def refresh(self, learner: Any, version: int) -> None:
         """Takes over the weights of the policy in training."""
+        # A new number for each refresh: vLLM would answer from the adapters that it already holds under an
+        # old one.
         self._refreshed += 1
         if self._adapters:
             # vLLM reads adapters from files alone; these are in memory, and a few MB.
@@ -55,7 +57,7 @@ class VLLMActor:
         self._version = version
 
     def sample(self, draw: Draw) -> list[Episode]:
-        """Samples a batch; afterwards the device's memory is the trainer's."""
+        """Samples a batch, then leaves the device's memory to the trainer."""
         with self._engine.awake():
             return tagged(draw(self.policy), self._version)
 
@@ -65,10 +67,10 @@ class VLLMActor:
 
 
 def make_vllm_actor(start: Start, chosen: Chosen, *, sleeps: bool) -> VLLMActor:
-    """Returns who samples by vLLM in this process.
+    """Returns an actor that samples by vLLM in this process.
 
     Args:
-        start: What the training starts from.
+        start: The start of the training.
         chosen: With `VLLMSettings`; what was not asked for is that of the training.
         sleeps: Whether the device's memory is the trainer's alone between two batches.
 
@@ -84,6 +86,7 @@ def make_vllm_actor(start: Start, chosen: Chosen, *, sleeps: bool) -> VLLMActor:
             "give --sampler openai:URL,URL"
         )
     assert isinstance(chosen.settings, VLLMSettings)
+    # Defaults that follow from the training; what the user asked for stays.
     own = {
         "dtype": start.dtype,
         "context": min(VLLMSettings().context, start.model.config.get_text_config().max_position_embeddings),

@@ -37,10 +37,13 @@ def merged_weights(learner: Any) -> Iterator[tuple[str, Tensor]]:
     }
     seen: set[int] = set()
     for inner, value in source.state_dict().items():
+        # Tied weights (embedding and head) are one tensor under two names; who loads them ties them again.
         if "lora_" in inner or value.data_ptr() in seen:
             continue
         seen.add(value.data_ptr())
         name = inner.replace(".base_layer.", ".")
+        # A DTensor is sharded over the ranks: all of them take part in gathering it, and so all must come by
+        # here.
         whole = value.full_tensor() if hasattr(value, "full_tensor") else value
         yield name, whole + added[name]("default") if name in added else whole
 
@@ -54,6 +57,7 @@ def write_weights(weights: Iterable[tuple[str, Tensor]], file: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    # safetensors refuses tensors that share memory or are not contiguous.
     held = {name: value.detach().cpu().contiguous() for name, value in weights}
     try:
         save_file(held, file)
@@ -82,6 +86,7 @@ def passing_folder(learner: Any, where: str = "") -> Iterator[Path]:
         where: Below which folder; "" takes memory where the system has such a file system, with room.
     """
     size = sum(weight.numel() * weight.element_size() for weight in learner.parameters())
+    # Twice the size: the old file may still be read when the new one is written.
     fits = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * size
     root = where or (str(MEMORY) if fits else None)
     with tempfile.TemporaryDirectory(prefix="o1coder-weights-", dir=root) as folder:

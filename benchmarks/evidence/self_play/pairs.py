@@ -19,8 +19,8 @@ from table import TableSettings, table, told
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.main import main_of
-from o1coder_gym.experiments.self_play_config import read_config
-from o1coder_gym.experiments.stages import Learned, RealStages
+from o1coder_gym.experiments.self_play.config import read_config
+from o1coder_gym.experiments.self_play.stages import Learned, RealStages
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.runs.journal import RunFolder

@@ -2,8 +2,9 @@
 
     python benchmarks/speed/judge/stability.py [--only NAME …] [--scale 1.0] [--workers N] [--json]
 
-``load``: 100 runs of a program that needs half of its CPU limit, beside 10 busy loops. ``workers``: the
-same 2,000 candidates at one and at N workers. ``leftovers``: 20,000 evaluations, 5 % of them hostile, then
+``load``: 100 runs of a program that needs half of its CPU limit, beside 10 busy loops. ``crowd``: programs
+of many kinds, right, late and asleep, alone and beside ten busy loops a core. ``workers``: the same 2,000
+candidates at one and at N workers. ``leftovers``: 20,000 evaluations, 5 % of them hostile, then
 what is left of processes, descriptors, temporary files and memory. ``kills``: 2,000 evaluations while
 zygotes are killed at random moments. The 50,000 mutated frames are run at full size by
 tests/sandbox/test_frames_fuzz.py. The exit status is 1 if a count is not what it should be.
@@ -59,6 +60,27 @@ BURN = f"""import time
 end = time.process_time() + {HALF_LIMIT_S}
 while time.process_time() < end: pass
 {ADD.code}"""
+PRINTED = "7\n" * 500_000
+CROWDED = (
+    ADD,
+    Submission(BURN, "add", CALLS, Limits(cpu_s=2 * HALF_LIMIT_S, wall_s=3 * HALF_LIMIT_S)),
+    # many calls, each within its limit: more seconds by the clock than any one of them may take
+    Submission(
+        "import time\ndef add(a, b):\n    end = time.process_time() + 0.15\n"
+        "    while time.process_time() < end: pass\n    return a + b\n",
+        "add",
+        CALLS[:1] * 12,
+        Limits(cpu_s=0.3, wall_s=0.6),
+    ),
+    Submission("import numpy\nprint(numpy.arange(4).sum())", None, (StdioTest("", "6"),) * 10),
+    Submission("import threading\nprint(int(input()) + 1)", None, (StdioTest("1", "2"),) * 30),
+    Submission(f"print({PRINTED!r})", None, (StdioTest("", PRINTED),), Limits(wall_s=1.0)),
+    Submission(ADD.code, "add", (AssertTest("assert [add(1, 2)] == [3]"),) * 5, Limits(wall_s=1.0)),
+    Submission("import time\ntime.sleep(0.5)\nprint(1)", None, (StdioTest("", "1"),), Limits(wall_s=1.0)),
+    Submission("import time\ntime.sleep(60)", None, (StdioTest("", ""),), Limits(wall_s=1.0)),
+    Submission("while True: pass", None, (StdioTest("", ""),), Limits(cpu_s=0.3, wall_s=1.0)),
+)
+"""Right programs, one that sleeps too long, and one that never ends."""
 KILL_EVERY_S = 1.0
 MOST_GROWTH_MIB = 20
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -71,6 +93,22 @@ def load(scale: float, workers: int) -> Row:
     with Judge(workers) as judge, busy_loops():
         outcomes = count_outcomes(judge.evaluate([program] * runs))
     return {"busy loops": BUSY_LOOPS, "runs": runs, **outcomes, "held": outcomes == {"pass": runs}}
+
+
+def crowd(scale: float, workers: int) -> Row:
+    """Judges the same programs alone and in a crowd, in which the zygotes have to start too."""
+    batch = [*CROWDED] * max(1, round(4 * scale))
+    loops = 10 * len(os.sched_getaffinity(0))
+    with Judge(workers) as judge:
+        alone = [verdict.outcome for verdict in judge.evaluate(batch)]
+        judge.close()
+        with busy_loops(loops):
+            beside = [verdict.outcome for verdict in judge.evaluate(batch)]
+    changed = Counter(
+        f"{one.value} → {other.value}" for one, other in zip(alone, beside, strict=True) if one is not other
+    )
+    right = Counter(alone)[Outcome.PASS] == 0.8 * len(batch)
+    return {"busy loops": loops, "programs": len(batch), **changed, "held": right and not changed}
 
 
 def workers(scale: float, workers: int) -> Row:
@@ -134,6 +172,7 @@ def kills(scale: float, workers: int) -> Row:
 
 CHECKS: dict[str, Callable[[float, int], Row]] = {
     "load": load,
+    "crowd": crowd,
     "workers": workers,
     "leftovers": leftovers,
     "kills": kills,
@@ -157,9 +196,9 @@ def count_outcomes(verdicts: list[Any]) -> dict[str, int]:
 
 
 @contextmanager
-def busy_loops() -> Iterator[None]:
+def busy_loops(count: int = BUSY_LOOPS) -> Iterator[None]:
     """Keeps all cores busy."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY_LOOPS)]
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
     finally:

@@ -1,29 +1,40 @@
 """A search's real requests, replayed on engines of one model, each in a process of its own: one table.
 
     python benchmarks/speed/models/engines.py --out runs/engines [--model qwen2.5-coder-0.5b] [--problems 8]
-                                          [--old PYTHON] [--vllm PYTHON] [--only ENGINE …]
+                                          [--old PYTHON] [--vllm PYTHON] [--xllamacpp PYTHON --gguf FILE]
+                                          [--only ENGINE …] [--turns 3]
 
 First `mcts` searches starter problems with `hf:`, and what it asks is written down: batches of prompts as
 token ids, with n each. Then each engine answers the same batches, 32 tokens a sample; a sample of `hf:` may
 end earlier, by an end token, so compare tokens. PYTHON is the interpreter of another environment: of an
-earlier version of this project for --old, of vLLM for --vllm. An engine in the table is not run again.
+earlier version of this project for --old, of vLLM for --vllm, of llama.cpp's server for --xllamacpp; FILE is
+the same model as `to_gguf.py` writes it. Engines take turns; a turn in the table is not run again.
 
-Rates of wall time need a quiet machine; CPU seconds a sample are fair beside others.
+Rates of wall time need a quiet machine; CPU seconds a sample are fair beside others, if OMP_NUM_THREADS is
+the number of cores for all.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[2] / "fidelity"))
+
 TOKENS = 32
+RATES = SAMPLES, TOKENS_A_SECOND, CPU = "samples a second", "tokens a second", "CPU seconds a sample"
 Batch = list[dict[str, Any]]
 """Requests of one call: ``ids`` and ``n``."""
 
@@ -54,7 +65,7 @@ def record(model: str, problems: int, path: Path) -> None:
 def by_hf(folder: str) -> Callable[[Batch], int]:
     """The engine of this project, of the version that is installed."""
     from o1coder_gym.policies import Generate, HFEngine
-    from o1coder_gym.steps.formats import Prompt
+    from o1coder_gym.policies.engine import Prompt  # where all versions have it
     from o1coder_gym.types import Sampling
 
     engine = HFEngine.from_name(folder)
@@ -120,6 +131,25 @@ def by_vllm(folder: str) -> Callable[[Batch], int]:
     return answer
 
 
+def by_llama_cpp(address: str) -> Callable[[Batch], int]:
+    """llama.cpp's own server on loopback, all requests of a batch at once."""
+    import httpx
+
+    client = httpx.Client(base_url=address.removesuffix("/v1"), timeout=600)
+    drawn = {"temperature": 1.0, "top_k": 50, "top_p": 1.0, "min_p": 0.0, "n_predict": TOKENS}
+
+    def ask(one: dict[str, Any]) -> int:
+        body = {"prompt": one["ids"], "n_cmpl": one["n"], "ignore_eos": True, "cache_prompt": True, **drawn}
+        found = client.post("/completion", json=body).raise_for_status().json()
+        return sum(part["tokens_predicted"] for part in (found if isinstance(found, list) else [found]))
+
+    def answer(batch: Batch) -> int:
+        with ThreadPoolExecutor(len(batch)) as threads:
+            return sum(threads.map(ask, batch))
+
+    return answer
+
+
 def loaded(folder: str) -> tuple[Any, Any]:
     """Returns model and tokenizer, in the dtype that `hf:` takes on this machine."""
     import torch
@@ -141,37 +171,70 @@ ENGINES = {
     "generate": by_generate,
     "generate_batch": by_generate_batch,
     "vllm": by_vllm,
+    "llama.cpp": by_llama_cpp,
 }
 
 
-def take_part(name: str, folder: str, requests: Path) -> dict[str, Any]:
-    """Loads an engine, warms it up and replays the batches; returns its row."""
+def take_part(name: str, place: str, requests: Path) -> dict[str, Any]:
+    """Loads an engine of a folder or an address, warms it up and replays the batches; returns its row."""
     batches = json.loads(requests.read_text())
-    answer = ENGINES[name](folder)
+    answer = ENGINES[name](place)
     answer(batches[0])
     begun, before = time.perf_counter(), cpu_seconds()
     tokens = sum(map(answer, batches))
     wall, cpu = time.perf_counter() - begun, cpu_seconds() - before
     samples = sum(one["n"] for batch in batches for one in batch)
-    return {
-        "engine": name,
-        "samples a second": round(samples / wall, 2),
-        "tokens a second": round(tokens / wall, 1),
-        "CPU seconds a sample": round(cpu / samples, 3),
-        "samples": samples,
-    }
+    rates = {SAMPLES: samples / wall, TOKENS_A_SECOND: tokens / wall, CPU: cpu / samples}
+    return {"engine": name, **rates, "samples": samples, "tokens": tokens}
 
 
 def cpu_seconds() -> float:
-    """Returns the CPU time of this process and of those that it waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    """Returns the CPU time of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Writes rows in Markdown."""
-    lines = [tuple(rows[0]), ("---",) * len(rows[0]), *(tuple(map(str, row.values())) for row in rows)]
+    """Writes rows in Markdown, the median of each engine's turns with the lowest and the highest."""
+    lines = [("engine", *RATES, "samples", "tokens", "turns"), ("---",) * (len(RATES) + 4)]
+    for name in dict.fromkeys(row["engine"] for row in rows):
+        turns = [row for row in rows if row["engine"] == name]
+        rates = (
+            f"{median(found):.3g} ({min(found):.3g} to {max(found):.3g})"
+            for found in ([row[rate] for row in turns] for rate in RATES)
+        )
+        rate_free = str(turns[0]["samples"]), str(turns[0]["tokens"]), str(len(turns))
+        lines.append((name, *rates, *rate_free))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def vllm_environment(python: str) -> dict[str, str]:
+    """Returns what vLLM is started with on a CPU: all cores, Intel's OpenMP where its environment has it."""
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    found = {"VLLM_CPU_OMP_THREADS_BIND": cores, "VLLM_CPU_KVCACHE_SPACE": "2"}
+    found |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    openmp = Path(python).absolute().parents[1] / "lib" / "libiomp5.so"
+    return {**os.environ, **found} | ({"LD_PRELOAD": str(openmp)} if openmp.exists() else {})
+
+
+def run_apart(name: str, given: argparse.Namespace, folder: str) -> dict[str, Any] | None:
+    """Runs an engine in a process of its own; returns its row, None if it fails."""
+    python = {"hf, old": given.old, "vllm": given.vllm}.get(name, sys.executable)
+    command = [python, __file__, "--out", given.out, "--take-part", name, "--model"]
+    with ExitStack() as stack:
+        if name == "llama.cpp":
+            from servers import running
+
+            log = given.out / "llama.cpp.log"
+            folder = stack.enter_context(running("xllamacpp", given.xllamacpp, given.gguf, log))
+        environment = vllm_environment(python) if name == "vllm" else None
+        done = subprocess.run(
+            [*command, folder], stdout=subprocess.PIPE, text=True, check=False, env=environment
+        )
+    if done.returncode:
+        print(f"{name}: ended with status {done.returncode}", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
@@ -182,8 +245,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="known name or folder")
     parser.add_argument("--problems", type=int, default=8)
-    parser.add_argument("--old", metavar="PYTHON")
-    parser.add_argument("--vllm", metavar="PYTHON")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--gguf", metavar="FILE")
+    for other in ("--old", "--vllm", "--xllamacpp"):
+        parser.add_argument(other, metavar="PYTHON")
     parser.add_argument("--only", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--take-part", choices=ENGINES, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -198,17 +263,13 @@ def main() -> None:
     if not requests.exists():
         record(folder, given.problems, requests)
     rows = [*map(json.loads, kept.read_text().splitlines())] if kept.exists() else []
-    pythons = dict.fromkeys(ENGINES, sys.executable) | {"hf, old": given.old, "vllm": given.vllm}
-    for name in given.only:
-        if pythons[name] is None or any(row["engine"] == name for row in rows):
+    missing = {"hf, old": not given.old, "vllm": not given.vllm, "llama.cpp": not given.xllamacpp}
+    for turn, name in product(range(given.turns), given.only):
+        if missing.get(name) or sum(row["engine"] == name for row in rows) > turn:
             continue
-        command = [pythons[name], __file__, "--out", given.out, "--model", folder, "--take-part", name]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            print(f"{name}: ended with status {done.returncode}", file=sys.stderr)
-            continue
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
-        kept.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        if row := run_apart(name, given, folder):
+            rows.append(row)
+            kept.write_text("".join(json.dumps(row) + "\n" for row in rows))
     if rows:
         print(table(rows))
 

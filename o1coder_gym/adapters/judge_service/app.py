@@ -59,8 +59,8 @@ def judge_app(
     """Returns the application.
 
     Args:
-        judge: Who judges; the process-wide `shared_judge()` if None.
-        bounds: What it takes.
+        judge: The judge; the process-wide `shared_judge()` if None.
+        bounds: Limits of a request.
         key: What clients must bring; ``O1CODER_API_KEY`` if None. Without one, this machine alone is served.
     """
     key = key or os.environ.get("O1CODER_API_KEY")

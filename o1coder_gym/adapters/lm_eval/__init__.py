@@ -48,7 +48,7 @@ class CodeEval:
             pass@k, and the results by task: (number of the candidate, what came of it).
 
         Raises:
-            ProblemFileError: When there are not as many references as predictions, or one is no test.
+            ProblemFileError: When there are not as many references as predictions, or one is not a test.
         """
         if len(references) != len(predictions):
             raise wrong("predictions", f"{len(predictions)} for {len(references)} references")

@@ -59,7 +59,7 @@ def aspr(settings: AsprSettings) -> None:
                 on_progress=show,
             )
         except KeyboardInterrupt:
-            notes().print("interrupted; the same command goes on")
+            notes().print("interrupted; repeat the command to continue")
             raise SystemExit(130) from None
     if settings.as_json:
         print(to_json({name: asdict(rate) | {"rate": rate.rate} for name, rate in rates.items()}))

@@ -94,7 +94,9 @@ def suite_of(settings: BenchSettings) -> Suite | Cells:
         return read_cells(settings.file)
     tasks = chosen_tasks(settings.task, settings.problems_from)
     if tasks and len(settings.suite.problems) > 1:
-        raise UsageError("tasks are chosen of one problem set; for several write tasks: into a --suite file")
+        raise UsageError(
+            "--task chooses from one problem set; for several sets write tasks: into a --suite file"
+        )
     choices = (
         replace(one, split=one.split or settings.split, limit=one.limit or settings.limit, tasks=tasks)
         for one in settings.suite.problems
@@ -126,7 +128,7 @@ def chosen_tasks(words: Sequence[str], file: Path | None) -> tuple[str, ...]:
 def _refuse_others(settings: BenchSettings) -> None:
     for one in all_settings(BenchSettings):
         if one.path[0] in _OF_A_SUITE and reduce(getattr, one.path, settings) != one.default:
-            raise UsageError(f"{one.flag} does not go with --suite; say it in the file")
+            raise UsageError(f"{one.flag} cannot be combined with --suite; write it into the file")
 
 
 def show_suite(

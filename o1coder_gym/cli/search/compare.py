@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from textwrap import fill
+from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
+from rich.text import Text
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table, failure_lines
 from o1coder_gym.reporting.tables.export import write_grid
 from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, read_place
@@ -21,6 +22,9 @@ from o1coder_gym.reporting.tables.run_tables import comparison_grid
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
+
+if TYPE_CHECKING:
+    from o1coder_gym.reporting.run_report import RunReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +72,18 @@ def compare(settings: CompareSettings) -> None:
     console = Console()
     console.print(comparison_table(pairs, console.width))
     if settings.changed:
-        console.print("\n".join(change_lines(pairs)), markup=False, highlight=False, soft_wrap=True)
+        _print(console, change_lines(pairs))
     if settings.why:
-        console.print("\n".join(failure_lines(pairs)), markup=False, highlight=False, soft_wrap=True)
+        _print(console, failure_lines(pairs))
+
+
+def _print(console: Console, lines: Iterable[str]) -> None:
+    """Prints lines that go on below where they are long; names are not broken."""
+    for line in lines:
+        text = fill(
+            line, console.width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        console.print(Text(text), soft_wrap=True)
 
 
 def _row(pair: Pair) -> dict[str, object]:
@@ -82,20 +95,28 @@ def _row(pair: Pair) -> dict[str, object]:
 def _export(path: Path, places: Sequence[Place], pairs: Sequence[Pair]) -> None:
     if path.suffix == ".html":
         from o1coder_gym.reporting.pages.report_page import report_page  # a third of what a comparison costs
-        from o1coder_gym.reporting.run_report import command_line, make_report
 
-        rows = places[0].rows if len(places) == 1 else [row for place in places for row in _named(place)]
-        page = replace(make_report(rows), command=command_line(sys.argv[1:]))
-        path.write_text(report_page(page), encoding="utf-8")
+        path.write_text(report_page(_page(places, pairs)), encoding="utf-8")
     else:
         write_grid(comparison_grid([pair.comparison for pair in pairs]), path)
     notes().print(f"written: {path}", markup=False, soft_wrap=True)
 
 
-def _named(place: Place) -> list[ResultRow]:
-    """Returns the rows of a place with its name in those of their agents: two runs may have the same ones."""
-    alone = len({row.agent for row in place.rows}) == 1
-    return [replace(row, agent=place.name if alone else f"{place.name}#{row.agent}") for row in place.rows]
+def _page(places: Sequence[Place], pairs: Sequence[Pair]) -> RunReport:
+    """Returns what the page says: the same comparisons as the terminal."""
+    from o1coder_gym.reporting.run_report import command_line, make_report, row_facts
+
+    rows = [row for place in places for row in place.rows]
+    if len(places) > 1:  # two runs may have agents of the same name
+        rows = [replace(row, agent=place.named(row.agent)) for place in places for row in place.rows]
+    report = make_report(rows, row_facts(rows))
+    found = {pair.setting: pair.comparison for pair in pairs}
+    return replace(
+        report,
+        differences=tuple(found.get(summary.setting) for summary in report.summaries),
+        baseline=pairs[0].against,
+        command=command_line(sys.argv[1:]),
+    )
 
 
 app = command(CompareSettings, compare, name="compare")

@@ -6,7 +6,6 @@ Its problems are chosen, and said to be: a handful cannot show how good a model 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from o1coder_gym.agents.driver.driver import Driver
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.cli.search.bench import run_shown
-from o1coder_gym.cli.search.demo_tiny import judged, verdict_words
+from o1coder_gym.cli.search.demo_tiny import verdict_words
 from o1coder_gym.cli.search.live_text import SideBySide
-from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.experiments.solving import Solver, solve
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.engine import Generate
 from o1coder_gym.policies.loading import prepare
-from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.reporting.results import ResultRow, summarize
 from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.sandbox import Judge, default_judge
-from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Usage
 
 CHOSEN = ("starter/004-longest-winning-streak", "starter/020-split-bill", "starter/043-tally-marks")
@@ -60,18 +54,17 @@ def model_demo(console: Console, policy: str, out: Path, *, seed: int, resume: b
     Returns:
         A JSON-able account of what was shown.
     """
-    with console.status(f"loading {policy}"):
-        prepare(load_policy(policy))
     chosen = load_rows("starter")
     rows = [chosen.row(task_id) for task_id in CHOSEN]
-    judge = default_judge()
+    with console.status(f"loading {policy}"):
+        prepare(load_policy(policy))
     console.rule(escape(f"1 · Three chosen problems, {policy}"))
     console.print(
         "Greedy decoding, once directly and once in reasoning steps. The problems are chosen to show "
         "how it works; how good it is takes a benchmark: docs/benchmark.md.\n",
         highlight=False,
     )
-    shown = [_side_by_side(console, row, policy, judge, seed) for row in rows]
+    shown = [_side_by_side(console, row, policy, seed) for row in rows]
     console.rule("2 · The same problems with a search")
     console.print(
         f"{TOKENS:,} tokens a problem for each agent, eight programs or more. The "
@@ -89,40 +82,21 @@ def model_demo(console: Console, policy: str, out: Path, *, seed: int, resume: b
     return {"shown": shown, "solved": _solved(results), "out": str(out)}
 
 
-def _side_by_side(console: Console, row: ProblemRow, policy: str, judge: Judge, seed: int) -> dict[str, Any]:
-    """Shows greedy decoding in both formats; returns the hidden tests' outcome of each."""
+def _side_by_side(console: Console, row: ProblemRow, policy: str, seed: int) -> dict[str, Any]:
+    """Shows greedy decoding in both formats; returns the outcome on the hidden tests of each."""
     console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
-    evaluation = Evaluation([row], judge)
     outcomes: dict[str, Any] = {"task_id": row.problem.task_id}
     with SideBySide(console, tuple(FORMATS.values())) as columns:
         for place, format in enumerate(FORMATS):
-            outcomes[format] = _written(columns, place, row, policy, format, judge, evaluation, seed)
+            solver = Solver("greedy", policy, format=format, max_steps=MAX_STEPS, seed=seed)
+            column = _Column(columns, place)
+            (answer,) = solve([row], solver, on_query=column, on_text=column.grow)
+            if answer.result.error is not None:
+                raise answer.result.error
+            told = verdict_words(answer.hidden)
+            columns.conclude(place, told.append(f" · {answer.result.usage.tokens} tokens", "dim"))
+            outcomes[format] = None if answer.hidden is None else answer.hidden.outcome.value
     return outcomes
-
-
-def _written(
-    columns: SideBySide,
-    place: int,
-    row: ProblemRow,
-    policy: str,
-    format: str,
-    judge: Judge,
-    evaluation: Evaluation,
-    seed: int,
-) -> str | None:
-    """Fills a column; returns the outcome on the hidden tests, None without a program."""
-    problem, writer = row.problem, load_policy(policy, format=format)
-    model = ReasoningModel([problem], judge, format=load_format(format), max_steps=MAX_STEPS)
-    column = _Column(columns, place)
-    watched = getattr(getattr(writer, "engine", None), "watched", None)
-    with watched(column.grow) if watched is not None else nullcontext():
-        driver = Driver(model, writer, seed=seed, observer=column)
-        (done,) = driver.run([Task(problem.task_id, greedy, name="greedy")])
-    if done.error is not None:
-        raise done.error
-    verdict = judged(evaluation, done)
-    columns.conclude(place, verdict_words(verdict).append(f" · {done.usage.tokens} tokens", "dim"))
-    return None if verdict is None else verdict.outcome.value
 
 
 class _Column:

@@ -24,28 +24,22 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from o1coder_gym.agents.driver.driver import Driver
-from o1coder_gym.agents.driver.tasks import Task, TaskResult
-from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.mcts import mcts
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.cli.search.live_search import LiveSearch
-from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.experiments.solving import Solved, Solver, solve
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.models.lookup import BUNDLED_MODELS
-from o1coder_gym.policies import load_policy
-from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
+from o1coder_gym.problems.hidden_tests import HiddenVerdict
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.colours import GOOD
 from o1coder_gym.reporting.comparison import compare_rows, corrected, group
 from o1coder_gym.reporting.pages.tree_page import PAGES, page_names, test_lines
 from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize
 from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import Outcome, Problem, Sampling, State
@@ -108,10 +102,8 @@ def tiny_demo(
     )
     with console.status("loading the tiny model"):
         rows = load_rows(PROBLEMS, split=SPLIT)[:limit]
-        policy = load_policy(POLICY)
-        judge = default_judge()
-        policy.propose([])  # loads the weights now, so that the first tree grows at full speed
-    shown = _one_problem(console, rows, policy, judge, seed)
+        answers = _greedy(rows[:_LOOKED_AT], POLICY, seed)
+    shown = _one_problem(console, rows, answers, seed)
     console.rule("2 · All of them: five agents, the same budget")
     results = run_shown(_plan(rows, seed), rows, out / "agents", resume=resume, quiet=True)
     Console().print(_table(results))
@@ -121,69 +113,67 @@ def tiny_demo(
     console.rule("3 · Learning from its own searches")
     recorded = json.loads((BUNDLED_MODELS["tiny"].folder / SELF_PLAY).read_text())
     console.print(_curve(recorded))
-    answers = _greedy(rows, load_policy(LEARNED), judge, seed)
-    before, after = _solved_by("greedy", results), sum(_solved(verdict) for _, verdict in answers)
+    learned = _greedy(rows, LEARNED, seed)
+    before, after = _solved_by("greedy", results), sum(answer.passes for answer in learned)
     told = f"Measured now: greedy decoding solves {before} before self-play, {after} after, of {len(rows)}."
     console.print(told, highlight=False)
     console.rule("What next")
     console.print(_next(out, shown["task_id"]), highlight=False, soft_wrap=True)
-    learned = {"recorded": recorded["test"], "greedy": {"before": before, "after": after}}
-    return {"shown": shown, "sentences": sentences, "self_play": learned, "out": str(out)}
+    gained = {"recorded": recorded["test"], "greedy": {"before": before, "after": after}}
+    return {"shown": shown, "sentences": sentences, "self_play": gained, "out": str(out)}
 
 
-def _greedy(
-    rows: Sequence[ProblemRow], policy: Policy, judge: Judge, seed: int
-) -> list[tuple[TaskResult, HiddenVerdict | None]]:
-    """Returns what greedy decoding answers to each problem, and what the hidden tests say of it."""
-    problems = [row.problem for row in rows]
-    model = ReasoningModel(problems, judge, format=PSEUDOCODE, max_steps=MAX_STEPS)
-    evaluation = Evaluation(rows, judge)
-    agent = partial(greedy, max_tokens=SAMPLING.max_tokens)
-    tasks = [Task(problem.task_id, agent, name="greedy") for problem in problems]
-    answers = Driver(model, policy, seed=seed).run(tasks)
-    return [(answer, judged(evaluation, answer)) for answer in answers]
+def _greedy(rows: Sequence[ProblemRow], policy: str, seed: int) -> list[Solved]:
+    """Returns what greedy decoding answers to each problem."""
+    return solve(rows, Solver(AGENTS[0], policy, max_steps=MAX_STEPS, seed=seed))
 
 
 def _one_problem(
-    console: Console, rows: Sequence[ProblemRow], policy: Policy, judge: Judge, seed: int
+    console: Console, rows: Sequence[ProblemRow], answers: Sequence[Solved], seed: int
 ) -> dict[str, Any]:
-    """Draws the search on the first problem that greedy decoding fails and the search solves."""
+    """Draws the search on the first problem that greedy decoding fails and the search solves.
+
+    Args:
+        console: Of standard error.
+        rows: All problems.
+        answers: Those of greedy decoding to the first of them.
+        seed: Of all draws.
+    """
     console.rule("1 · One problem that greedy decoding fails")
-    answers = _greedy(rows[:_LOOKED_AT], policy, judge, seed)
-    failed = [(answer.task.task_id, verdict) for answer, verdict in answers if not _solved(verdict)]
+    failed = [(row, answer) for row, answer in zip(rows, answers, strict=False) if not answer.passes]
     told = f"Greedy decoding fails {len(failed)} of the first {len(answers)} held-out problems."
     console.print(told, highlight=False)
     found: dict[str, Any] = {"task_id": rows[0].problem.task_id, "solved": None}
-    chosen = {row.problem.task_id: row for row in rows}
-    for task_id, verdict in failed[:_TRIED]:
-        row = chosen[task_id]
+    for row, greedy in failed[:_TRIED]:
         console.print(_question(row.problem))
-        console.print(
-            Text.assemble(
-                "Greedy decoding: ", verdict_words(verdict), f". The search has {TREE_TOKENS} tokens:\n"
-            )
-        )
-        answer = _search(console, row.problem, policy, judge, seed)
-        verdict = judged(Evaluation([row], judge), answer)
-        console.print(_answer(answer, verdict))
-        found = {"task_id": task_id, "solved": _solved(verdict), "tokens": answer.usage.tokens}
-        if _solved(verdict):
+        words = verdict_words(greedy.hidden), f". The search has {TREE_TOKENS} tokens:\n"
+        console.print(Text.assemble("Greedy decoding: ", *words))
+        answer = _search(console, row, seed)
+        console.print(_answer(answer))
+        tokens = answer.result.usage.tokens
+        found = {"task_id": row.problem.task_id, "solved": answer.passes, "tokens": tokens}
+        if answer.passes:
             break
         console.print("The search fails it too; here is the next one that greedy decoding fails.\n")
     return found
 
 
-def _search(console: Console, problem: Problem, policy: Policy, judge: Judge, seed: int) -> TaskResult:
+def _search(console: Console, row: ProblemRow, seed: int) -> Solved:
     """Runs MCTS on one problem while its tree is drawn."""
-    model = ReasoningModel([problem], judge, format=PSEUDOCODE, max_steps=MAX_STEPS)
-    tree = Tree(State(problem.task_id))
-    agent = partial(mcts, simulations=SIMULATIONS, sampling=SAMPLING, tree=tree)
-    with LiveSearch(console, problem, tree, TREE_TOKENS) as live:
-        driver = Driver(model, policy, seed=seed, observer=live)
-        (done,) = driver.run([Task(problem.task_id, agent, Budget(tokens=TREE_TOKENS), name="mcts")])
-    if done.error is not None:
-        raise done.error
-    return done
+    tree = Tree(State(row.problem.task_id))
+    solver = Solver(
+        "mcts",
+        POLICY,
+        search=partial(mcts, simulations=SIMULATIONS, sampling=SAMPLING, tree=tree),
+        budget=Budget(tokens=TREE_TOKENS),
+        max_steps=MAX_STEPS,
+        seed=seed,
+    )
+    with LiveSearch(console, row.problem, tree, TREE_TOKENS) as live:
+        (answer,) = solve([row], solver, on_query=live)
+    if answer.result.error is not None:
+        raise answer.result.error
+    return answer
 
 
 def _plan(rows: Sequence[ProblemRow], seed: int) -> Plan:
@@ -201,16 +191,6 @@ def _plan(rows: Sequence[ProblemRow], seed: int) -> Plan:
     )
 
 
-def judged(evaluation: Evaluation, answer: TaskResult) -> HiddenVerdict | None:
-    """Asks the hidden tests about an answer; None without a program."""
-    code = answer.result.code if answer.result else None
-    return None if code is None else evaluation.evaluate(answer.task.task_id, code)
-
-
-def _solved(verdict: HiddenVerdict | None) -> bool:
-    return verdict is not None and verdict.outcome is Outcome.PASS
-
-
 def _question(problem: Problem) -> Panel:
     """Shows what the model and the search see: the question and its public tests."""
     docstring = problem.prompt.strip().splitlines()[-1].strip(' "')
@@ -223,15 +203,15 @@ def verdict_words(verdict: HiddenVerdict | None) -> Text:
     if verdict is None:
         return Text("no program within the budget", "yellow")
     told = f"{verdict.outcome.replace('_', ' ')}, {verdict.passed} of {verdict.total} hidden tests"
-    return Text(told, "green" if _solved(verdict) else "red")
+    return Text(told, "green" if verdict.outcome is Outcome.PASS else "red")
 
 
-def _answer(answer: TaskResult, verdict: HiddenVerdict | None) -> RenderableType:
+def _answer(answer: Solved) -> RenderableType:
     """Shows the program that the search chose, and what the hidden tests say of it."""
-    sure = answer.result is not None and answer.result.value == 1.0
+    found = answer.result.result
+    sure = found is not None and found.value == 1.0
     how = "MCTS chose by the examples alone: " if sure else "No program passes the examples; a guess: "
-    line = Text.assemble(how, verdict_words(verdict), ".\n")
-    code = answer.result.code if answer.result else None
+    line, code = Text.assemble(how, verdict_words(answer.hidden), ".\n"), answer.code
     return line if code is None else Group(Syntax(code, "python", background_color="default"), line)
 
 

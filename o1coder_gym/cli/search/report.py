@@ -40,7 +40,7 @@ class ReportSettings(Checked):
 
 
 def report(settings: ReportSettings) -> None:
-    """Write the report of a run anew, with its figures and pages of search trees.
+    """Write the report of a run: tables, figures and pages of search trees.
 
     Of a run of rl policy or selfplay: its learning curve as a figure, its rows as a table. Of prm eval: the
     reliability of the scorer likewise.

@@ -11,24 +11,15 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
-from o1coder_gym.agents import load_agent
-from o1coder_gym.agents.driver.driver import Driver
-from o1coder_gym.agents.driver.recordings import Recorder, Recording
-from o1coder_gym.agents.driver.tasks import Task, TaskResult
-from o1coder_gym.agents.driver.tree_records import tree_record
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable
-from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.experiments.tools import acting_agents, acting_policies
-from o1coder_gym.policies import load_policy
-from o1coder_gym.policies.loading import prepare
-from o1coder_gym.prm import load_scorer
-from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
+from o1coder_gym.experiments.solving import Solved, Solver
+from o1coder_gym.experiments.solving import solve as solve_rows
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.process_data.search_tree import TREES
 from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
@@ -36,7 +27,6 @@ from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import optional_folder
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.runs.provenance import input_hashes
-from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
@@ -48,7 +38,6 @@ from o1coder_gym.settings.groups import (
     Split,
     StepSettings,
 )
-from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import (
     ActionType,
     Outcome,
@@ -97,42 +86,32 @@ class SolveSettings(Checked):
 def solve(settings: SolveSettings) -> int:
     """Solve one problem and watch the reasoning."""
     row = _row(settings)
-    search, acting = load_agent(settings.agent), acting_agents([settings.agent])
-    steps, run, format = settings.steps, settings.run, settings.steps.format
-    console = notes()
+    steps, run, console = settings.steps, settings.run, notes()
+    solver = Solver(
+        settings.agent,
+        settings.policy,
+        format=steps.format,
+        scorer=steps.scorer or "heuristic",
+        budget=Budget(**asdict(settings.budget)),
+        max_steps=steps.max_steps,
+        seed=settings.seed,
+    )
     with optional_folder(run.out, settings.to_row(row.problem), resume=run.resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         warn(without_visible_tests([row]), without_hidden_tests([row]) if settings.prompt is None else "")
-        judge = default_judge()
-        model = ReasoningModel([row.problem], judge, format=load_format(format), max_steps=steps.max_steps)
-        with console.status(f"loading {settings.agent if acting else settings.policy}"):
-            own = acting_policies(acting, model).get(settings.agent)
-            sampler = own or load_policy(settings.policy, format=format)
-            scorer = load_scorer(steps.scorer or "heuristic")
-            if own is None and (folder is None or not folder.resumed):
-                prepare(sampler)
-        narrator = Narrator(console)
-        driver = Driver(model, sampler, scorer, seed=settings.seed, journal=folder, observer=narrator)
-        with resumable(run.out):
-            budget = Budget(**asdict(settings.budget))
-            (finished,) = driver.run([Task(row.problem.task_id, search, budget, name=settings.agent)])
-        recording = narrator.recorder.recordings.get(finished.task.key, Recording())
-        tree = tree_record(finished, row.problem, recording, seed=settings.seed, format=format)
-        if folder is not None:
-            folder.append(TREES, tree.to_row())
-        if any(len(children) > 1 for children in tree.children()) and not run.as_json:
-            console.print(terminal_tree(tree, most=_SHOWN))
-        if finished.error is not None:
-            raise finished.error
-        code = finished.result.code if finished.result else None
-        hidden = None
-        if code is not None and row.tests:
-            hidden = Evaluation([row], judge, log=folder).evaluate(row.problem.task_id, code)
+        with resumable(run.out), console.status(f"loading {settings.policy}") as loading:
+            (found,) = solve_rows(
+                [row], solver, folder=folder, on_start=loading.stop, on_query=Narrator(console)
+            )
+    if any(len(children) > 1 for children in found.tree.children()) and not run.as_json:
+        console.print(terminal_tree(found.tree, most=_SHOWN))
+    if found.result.error is not None:
+        raise found.result.error
     if run.as_json:
-        print(to_json(_json(finished, hidden)))
+        print(to_json(_json(found)))
     else:
-        _conclude(Console(), console, finished, hidden, cut=bool(recording.cut))
-    return 0 if code is not None else 1
+        _conclude(Console(), console, found)
+    return 0 if found.code is not None else 1
 
 
 def _row(settings: SolveSettings) -> ProblemRow:
@@ -148,24 +127,16 @@ _SHOWN = 40
 
 
 class Narrator:
-    """An observer that prints each step taken, with what its tests said, and what the budget cut.
-
-    It records the search.
-
-    Attributes:
-        recorder: Has the search.
-    """
+    """An observer that prints each step taken, with what its tests said, and what the budget cut."""
 
     def __init__(self, console: Console) -> None:
         """Prints to `console`."""
         self._console = console
         self._tokens: dict[tuple[State, str], int] = {}
         self._printed: set[str] = set()
-        self.recorder = Recorder()
 
     def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
         """Told of each answered query by the driver."""
-        self.recorder(task, query, answer, usage)
         if isinstance(query, Propose) and isinstance(answer, tuple):
             self._tokens |= {(query.state, sample.text): sample.tokens for sample in answer}
             for sample in answer:
@@ -246,16 +217,13 @@ def _body(step: Step) -> Text | Syntax:
     return Text(step.text.strip())
 
 
-def _conclude(
-    console: Console, notes: Console, finished: TaskResult, hidden: HiddenVerdict | None, *, cut: bool
-) -> None:
-    usage = finished.usage
-    code = finished.result.code if finished.result else None
-    if code is None:
-        notes.print("[red]no code was committed[/] within the budget" + ", which cut a step" * cut)
+def _conclude(console: Console, notes: Console, found: Solved) -> None:
+    usage, hidden = found.result.usage, found.hidden
+    if found.code is None:
+        notes.print("[red]no code was committed[/] within the budget" + ", which cut a step" * found.cut)
     else:
         notes.rule("chosen program")
-        console.print(_body(Step(ActionType.CODE, code)))
+        console.print(_body(Step(ActionType.CODE, found.code)))
     if hidden is not None:
         colour = "green" if hidden.outcome is Outcome.PASS else "red"
         notes.print(f"hidden tests: [{colour}]{hidden.outcome}[/], {hidden.passed} of {hidden.total} passed")
@@ -263,15 +231,14 @@ def _conclude(
     notes.print(f"{', '.join(spent)}, {usage.seconds:.1f} s")
 
 
-def _json(finished: TaskResult, hidden: HiddenVerdict | None) -> dict[str, Any]:
-    found = finished.result
-    usage = finished.usage
+def _json(found: Solved) -> dict[str, Any]:
+    answer, usage, hidden = found.result.result, found.result.usage, found.hidden
     return {
-        "task_id": finished.task.task_id,
-        "agent": finished.task.name,
-        "code": found.code if found else None,
-        "value": found.value if found else 0.0,
-        "state": found.state.to_row() if found and found.state else None,
+        "task_id": found.result.task.task_id,
+        "agent": found.result.task.name,
+        "code": found.code,
+        "value": answer.value if answer else 0.0,
+        "state": answer.state.to_row() if answer and answer.state else None,
         "outcome": hidden.outcome if hidden else None,
         "passed": hidden.passed if hidden else None,
         "total": hidden.total if hidden else None,

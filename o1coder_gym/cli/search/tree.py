@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from rich.console import Console
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
@@ -77,7 +79,12 @@ def _list(trees: RunTrees, as_json: bool) -> None:
         print(to_json({"problem": task_id, "agents": trees.agents(task_id)}))
 
 
-def _contents(trees: RunTrees, width: int) -> Table:
+def _contents(trees: RunTrees, width: int) -> RenderableType:
+    """Says which problem has trees of which agents; once where all have the same."""
+    if len({tuple(trees.agents(task_id)) for task_id in trees.task_ids}) == 1:
+        agents = name_lines(f"each by {', '.join(trees.agents(trees.task_ids[0]))}", width)
+        title = f"{len(trees.task_ids)} problems with search trees"
+        return Group(title, Text("\n".join(agents)), Columns(map(Text, trees.task_ids), padding=(0, 2)))
     table = Table(title="problems with search trees", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("problem", no_wrap=True)
     table.add_column("agents", no_wrap=True)

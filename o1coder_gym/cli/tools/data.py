@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from o1coder_gym.cli.commands import command, new_app
 from o1coder_gym.cli.json_text import to_json
@@ -116,10 +117,10 @@ def list_sets(settings: OutputSettings) -> None:
         for row in rows:
             print(to_json(dict(zip(("name", "title", "problems", "where"), row, strict=True))))
         return
-    table = Table("name", "what", "problems", box=None)
+    table = Table("name", "what", Column("problems", justify="right"), box=None)
     for name, title, count, _ in rows:
         table.add_row(name, title, "–" if count is None else str(count))
-    Console().print(table)
+    Console().print(table, Text("–: fetched when it is first used, and counted then", style="table.caption"))
     for name, _, _, where in rows:
         print(f"{name}: {where}")
 

@@ -71,9 +71,7 @@ def doctor(settings: DoctorSettings) -> None:
     software = f"o1coder-gym {o1coder_gym.__version__} · Python {platform.python_version()}"
     hardware = f"{platform.machine()} · {machine.cores} cores · {machine.memory_gib:.0f} GiB"
     accelerator = f"accelerator: {machine.accelerator or 'none'}"
-    console.print(f"{software} · {hardware} · {accelerator}", highlight=False, soft_wrap=True)
-    for line in _speed(machine):
-        console.print(line, highlight=False, soft_wrap=True)
+    console.print(f"{software} · {hardware} · {accelerator}", *_speed(machine), sep="\n", highlight=False)
     console.print(_extras_table(extras))
     for scheme, what in found.items():
         missing = "not installed: make vllm" if scheme == "vllm" else "not installed"
@@ -87,7 +85,7 @@ def doctor(settings: DoctorSettings) -> None:
     for line in sandbox.lines():
         console.print(f"  {escape(line)}", style="red" if "BROKEN" in line else "", highlight=False)
     for line in advice:
-        console.print(f"[yellow]advice:[/] {escape(line)}", soft_wrap=True)
+        console.print(f"[yellow]advice:[/] {escape(line)}", highlight=False)
 
 
 def _show_server(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -19,13 +19,14 @@ from o1coder_gym.problems.answers.solutions import Solution, read_solutions
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.reporting.results.words import counted
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.sandbox import ConcurrentJudge, Judge, JudgePool
 from o1coder_gym.sandbox.callers.asking import AskedJudge
 from o1coder_gym.sandbox.callers.judge_pool import WORKERS_PER_PROCESS
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import JsonLines, SetName, SkipBad, Split
-from o1coder_gym.types import CaseResult, Submission, Verdict
+from o1coder_gym.types import CaseResult, Outcome, Submission, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +67,15 @@ def judge(settings: JudgeSettings) -> None:
         bar = progress.add_task("judging", total=len(asked))
         submissions = (_submission(one, rows[one.task_id]) for one in asked)
         verdicts: dict[int, Verdict] = {}
+        passed = 0
         for place, verdict in _opened(settings, stack).as_completed(submissions):
             verdicts[place] = verdict
             progress.advance(bar)
             while (first := len(asked) - len(waiting)) in verdicts:  # rows are in the order of the file
-                print(to_json(_row(waiting.popleft(), verdicts.pop(first))))
+                verdict = verdicts.pop(first)
+                passed += verdict.outcome is Outcome.PASS
+                print(to_json(_row(waiting.popleft(), verdict)))
+    console.print(f"{passed} of {counted(len(asked), 'program')} pass all tests", highlight=False)
 
 
 def _opened(settings: JudgeSettings, stack: ExitStack) -> AskedJudge:

@@ -77,7 +77,7 @@ def list_models(settings: OutputSettings) -> None:
     for name, folder in found.items():
         where = f"bundled, {folder}" if name in lookup.BUNDLED_MODELS else folder or "not fetched"
         print(f"{name}: {where}")
-    print("Any local model folder and any Hugging Face id (owner/model) works as a name too.")
+    print("A local model folder and a Hugging Face id (owner/model) are names too.")
 
 
 def fetch(settings: ModelSettings) -> None:

@@ -1,4 +1,4 @@
-"""`o1coder reproduce`: a named result measured anew, beside its stored figures."""
+"""`o1coder reproduce`: a named result measured again, beside its stored figures."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Policy
+from o1coder_gym.reporting.tables.terminal_table import legend_text
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, Resume
 
@@ -37,7 +38,7 @@ _VERDICTS = {True: "same", False: "differs", None: "–"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReproductionSettings(Checked):
-    """What is measured anew.
+    """What is measured again.
 
     Attributes:
         name: codet, prm, search, table1, tcg or thinking; without a name the results are listed.
@@ -63,7 +64,7 @@ class ReproductionSettings(Checked):
 
 
 def run(settings: ReproductionSettings) -> None:
-    """Measure a named result anew and compare it with its stored figures.
+    """Measure a named result again and compare it with its stored figures.
 
     Two figures agree where their 95 % intervals overlap.
     """
@@ -95,10 +96,10 @@ def run(settings: ReproductionSettings) -> None:
 
 def _print(question: str, before: Stored, compared: Sequence[ComparedFigure]) -> None:
     stored = f"stored, {before.made}" if before.made else "nothing stored"
-    table = Table("", stored, "now", "", box=None, title=question, caption=ROUGH_LEGEND, title_justify="left")
+    table = Table("", stored, "now", "", box=None, title=question, title_justify="left")
     for one in compared:
         table.add_row(one.name, one.stored.percent(), one.measured.percent(), _VERDICTS[one.agrees])
-    Console(highlight=False).print(table)
+    Console(highlight=False).print(table, legend_text(ROUGH_LEGEND))
     verdicts = [one.agrees for one in compared if one.agrees is not None]
     if verdicts:
         print(f"{sum(verdicts)} of {len(verdicts)} figures are the same within their intervals.")

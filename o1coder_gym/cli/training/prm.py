@@ -6,7 +6,7 @@ import math
 import sys
 from dataclasses import asdict
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
@@ -23,6 +23,7 @@ from o1coder_gym.experiments.training.prm import (
 from o1coder_gym.metrics.estimates import ROUGH_LEGEND, Estimate
 from o1coder_gym.prm.evaluation import Choice, ScorerReport
 from o1coder_gym.prm.public import PUBLIC
+from o1coder_gym.reporting.tables.terminal_table import legend_text
 from o1coder_gym.settings.groups import FitRun, JsonLines, OutputSettings, RunSettings, TrainingRun
 
 
@@ -80,14 +81,13 @@ def list_public(settings: OutputSettings) -> None:
     Console().print(table)
 
 
-def _table(report: ScorerReport, scorer: str) -> Table:
+def _table(report: ScorerReport, scorer: str) -> Group:
     table = Table(
         "",
         "value",
         "95 % interval",
         "examples",
         title=f"{scorer}, {report.problems} problems",
-        caption=ROUGH_LEGEND,
     )
     rows: dict[str, Estimate] = {
         "AUC": report.auc,
@@ -101,7 +101,7 @@ def _table(report: ScorerReport, scorer: str) -> Table:
         rows |= _choice_rows(f"best of {report.n}, step {depth}", choice)
     for name, one in rows.items():
         table.add_row(name, _number(one.value), one.ends, str(one.count))
-    return table
+    return Group(table, legend_text(ROUGH_LEGEND))
 
 
 def _choice_rows(name: str, choice: Choice) -> dict[str, Estimate]:

@@ -101,9 +101,9 @@ def plan(settings: PlanSettings) -> None:
         f"{found.sampled:,} tokens sampled, {found.trained:,} computed in training",
         ", ".join(f"{hours:.2g} h of {part}" for part, hours in found.hours.items())
         + ", judging not counted",
-        found.launch,
     )
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    console.print(*lines, sep="\n", markup=False, highlight=False)
+    console.print(found.launch, markup=False, highlight=False, soft_wrap=True)  # a command, to be copied
 
 
 app = new_app("rl", "Reinforcement learning.")

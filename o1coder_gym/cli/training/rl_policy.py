@@ -119,7 +119,7 @@ def _held_out(settings: RLPolicySettings) -> Sequence[ProblemRow]:
 
 
 def dpo(settings: RLPairsSettings) -> None:
-    """Train a policy on sibling pairs: one round of iterative DPO; synthesize anew for the next."""
+    """Train a policy on sibling pairs: one round of iterative DPO; synthesize again for the next."""
     run = settings.run
     out = ranks.from_first(lambda: run_folder("rl-dpo", run.out, resume=run.resume))
     with resumable(out):

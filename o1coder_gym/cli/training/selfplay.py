@@ -13,7 +13,7 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.self_play import self_play
-from o1coder_gym.experiments.self_play_config import ProblemSection, RunSection, SelfPlaySettings
+from o1coder_gym.experiments.self_play.config import ProblemSection, RunSection, SelfPlaySettings
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings import Checked, Flag, to_toml

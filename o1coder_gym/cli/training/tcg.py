@@ -21,6 +21,7 @@ from o1coder_gym.experiments.training.tcg import (
     SelectionSettings,
 )
 from o1coder_gym.metrics.estimates import ROUGH_LEGEND
+from o1coder_gym.reporting.tables.terminal_table import legend_text
 from o1coder_gym.settings.groups import FitRun, JsonLines, RunSettings, TrainingRun
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 
@@ -74,11 +75,11 @@ def _show_quality(found: Sequence[ProblemQuality], as_reward: bool, as_json: boo
             summary["reward"] = asdict(agreement)
         print(to_json(summary))
         return
-    table = Table("", "mean", "95 % interval", "problems", box=None, caption=ROUGH_LEGEND)
+    table = Table("", "mean", "95 % interval", "problems", box=None)
     for name, rate in rates.items():
         value = f"{rate.mean:.3f}" if rate.count else "not measured"
         table.add_row(name.replace("_", " "), value, rate.ends, str(rate.count))
-    Console().print(table)
+    Console().print(table, legend_text(ROUGH_LEGEND))
     if agreement is not None:
         print(f"as reward: {agreement}")
 

@@ -1,1 +1,1 @@
-"""What runs are measured by: ASPR, held-out problems, named results beside their stored figures."""
+"""Measures of runs: ASPR, held-out problems, named results beside their stored figures."""

@@ -2,7 +2,7 @@
 
 ASPR = (1/|P|) Σ_p (1/K) Σ_k 1[code passes all tests] (paper, section 3; the definition is ours, for the paper
 prints none). P are the reasoning paths found by a search whose program passes the hidden tests; a path is
-frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last step that is no program fails.
+frozen before its last step, S^{1:m−1}, and K last steps are sampled. A last step that is not a program fails.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def measure_aspr(
     seed: int = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, SamplingPassRate]:
-    """Measures the ASPR of each agent of a run; what was sampled before is read from its folder.
+    """Measures the ASPR of each agent of a run; reads earlier samples from its folder.
 
     Args:
-        run: Folder of a benchmark plan; the samples are kept there, so an interrupted call goes on.
+        run: Folder of a benchmark plan; the samples are kept there, so an interrupted call continues.
         samples: K, last steps sampled per path, ≥ 1.
         paths: Passing paths per problem at most, ≥ 1.
         agents: Their paths only; None takes all agents of the run.
@@ -159,13 +159,13 @@ def sample_last_steps(
     ]
     programs = [(path.prefix.problem_id, code) for path, code in steps if code is not None]
     verdicts = iter(evaluation.evaluate_batch(programs))
-    # In order of the samples: each program takes the next verdict, a step that is no program fails.
+    # In order of the samples: each program takes the next verdict, a step that is not a program fails.
     passed = [code is not None and next(verdicts).outcome is Outcome.PASS for _, code in steps]
     return [passed[start : start + samples] for start in range(0, len(passed), samples)]
 
 
 def _draw_seed(path: PassingPath, seed: int) -> int:
-    """Returns the seed of a path's last steps; those of the search, of the same seed, are other ones."""
+    """Returns the seed of a path's last steps, which differs from every seed of its search."""
     return derive_seed(derive_stream(seed, "aspr", path.agent, path.seed), path.prefix, 0)
 
 
@@ -198,7 +198,7 @@ def _known(folder: RunFolder, samples: int, seed: int) -> dict[str, list[bool]]:
             if (len(row["passed"]), row["sampling_seed"]) == (samples, seed):
                 known[row["path"]] = row["passed"]
         except (KeyError, TypeError) as error:
-            raise JournalError(f"{folder.path}: {SAMPLED}.jsonl holds a row that is no path") from error
+            raise JournalError(f"{folder.path}: {SAMPLED}.jsonl holds a row that is not a path") from error
     return known
 
 

@@ -49,7 +49,7 @@ _LIMITS = Limits(cpu_s=0.5, wall_s=5.0, total_cpu_s=20.0)
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What the model wrote for one problem.
+    """The model's samples for one problem.
 
     Attributes:
         programs: Whole programs, [S]; equal ones stay.
@@ -61,13 +61,13 @@ class Samples:
 
 
 def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool) -> dict[str, Estimate]:
-    """Judges and chooses again, problem by problem; a killed replay goes on.
+    """Judges and chooses again, problem by problem; a killed replay can be resumed.
 
     Args:
         out: The run folder.
         judge: Runs the programs.
         limit: First N problems; None takes all.
-        resume: Whether to go on with what `out` holds.
+        resume: Whether to continue what `out` holds.
 
     Returns:
         Pass@k of the samples, and of CodeT's choices among them.

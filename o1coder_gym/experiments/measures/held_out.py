@@ -1,4 +1,4 @@
-"""How good a policy is on held-out problems: pass@1 on hidden tests, greedy and sampled.
+"""Quality of a policy on held-out problems: pass@1 on hidden tests, greedy and sampled.
 
 What a policy does on problems by itself: format, steps, and programs judged on hidden tests.
 """
@@ -68,7 +68,7 @@ class HeldOut:
         return means(self.by_problem(policy, seed))
 
     def by_problem_on(self, executor: str, policy: str, seed: int = 0) -> Mapping[str, dict[str, float]]:
-        """Returns what `by_problem` does, measured where an executor says.
+        """Measures as `by_problem`, in the processes of an executor.
 
         Args:
             executor: Its spec; other processes have judges of their own.
@@ -128,7 +128,7 @@ class HeldOut:
         return part
 
     def _passed(self, tasks: Sequence[Task], found: Sequence[SearchResult | None]) -> list[bool]:
-        """Asks the hidden tests about all programs in one batch."""
+        """Judges all programs on the hidden tests in one batch."""
         evaluation = Evaluation(self._rows, self._judge or default_judge())
         codes = [result.code if result is not None else None for result in found]
         pairs = [(task.task_id, code) for task, code in zip(tasks, codes, strict=True) if code is not None]
@@ -168,7 +168,7 @@ def means(table: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How a measure changed from one policy to another on the same problems.
+    """The change of a measure from one policy to another on the same problems.
 
     Attributes:
         before: Mean of the first policy, in [0, 1].
@@ -188,7 +188,7 @@ class Gain:
 
     @property
     def ends(self) -> str:
-        """Says the interval in points, e.g. "+1.0% … +9.5%~"."""
+        """Formats the interval in points, e.g. "+1.0% … +9.5%~"."""
         return f"{self.low:+.1%} … {self.high:+.1%}{ROUGH * self.rough}"
 
     def to_row(self) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def gains(
 
 @dataclass(frozen=True, slots=True)
 class PolicyQuality:
-    """How a policy did with greedy decoding, one chain per problem.
+    """A policy's results with greedy decoding, one chain per problem.
 
     Attributes:
         solved: By problem, 1.0 if its program passes all hidden tests, else 0.0.
@@ -256,7 +256,7 @@ def policy_quality(
     """Lets a policy solve problems greedily and judges its programs on hidden tests.
 
     Args:
-        policy: What to measure.
+        policy: The policy to measure.
         rows: Problems with hidden tests, ≥ 1.
         judge: Runs programs.
         format: Step format of the policy.

@@ -1,4 +1,4 @@
-"""Named results: measured anew, and held against the figures that the package keeps of them.
+"""Named results: measured again and compared with the figures that the package stores of them.
 
 ``quick`` takes the tiny model, which the package ships, and minutes; ``full`` the default model and hours. On
 one machine the figures of a seed come out the same to the last digit; on another one draws may differ in
@@ -56,7 +56,7 @@ _ROLLOUTS = "best_of_n:n=8"
 
 
 class Measure(Protocol):
-    """Measures a result in a folder, where it goes on if it was interrupted."""
+    """Measures a result in a folder, in which an interrupted measurement resumes."""
 
     def __call__(self, out: Path, *, resume: bool, run: RunPlan | None) -> Figures:
         """Returns its figures."""
@@ -65,7 +65,7 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Something that was found.
+    """A named result.
 
     Attributes:
         question: That it answers.
@@ -135,7 +135,7 @@ def reproduce(
         name: A key of `RESULTS`.
         out: The run folder.
         scale: ``quick`` or ``full``.
-        resume: Whether to go on with what `out` holds.
+        resume: Whether to continue what `out` holds.
         run: Runs a benchmark plan; see `run_suite`.
 
     Raises:
@@ -148,7 +148,7 @@ def reproduce(
 
 
 def compare_figures(stored: Figures, measured: Figures) -> list[ComparedFigure]:
-    """Puts measured figures beside the stored ones, in their order; what only one side has comes too."""
+    """Puts measured figures beside the stored ones, in their order, including figures that one side lacks."""
     names = dict.fromkeys([*stored, *measured])
     return [
         ComparedFigure(name, stored.get(name, UNDEFINED), measured.get(name, UNDEFINED)) for name in names
@@ -156,7 +156,7 @@ def compare_figures(stored: Figures, measured: Figures) -> list[ComparedFigure]:
 
 
 def stored_figures(name: str, scale: Scale, path: Path = FIGURES_FILE) -> Stored:
-    """Returns what is stored of a result; no figures where nothing is."""
+    """Returns the stored figures of a result; none if nothing is stored."""
     row = _file(path).get(name, {}).get(scale)
     if row is None:
         return Stored({})
@@ -208,7 +208,7 @@ def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None) -> F
 def _tests(
     sets: Sequence[tuple[str, str | None]], out: Path, *, resume: bool, run: RunPlan | None
 ) -> Figures:
-    """What the tests of mutated inputs are worth, by problem set."""
+    """The value of tests on mutated inputs, by problem set."""
     found: dict[str, Estimate] = {}
     for problems, split in sets:
         settings = GeneratorSettings(problems=problems, split=split)

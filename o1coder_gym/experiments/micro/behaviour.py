@@ -1,4 +1,4 @@
-"""What a pipeline computes: its outputs on a fixed, wide set of inputs.
+"""The behaviour of a pipeline: its outputs on a fixed, wide set of inputs.
 
 Two questions may differ in every word and ask for one function ("sort them, return the sum" and "return the
 sum"), so problems are told apart by what they compute.
@@ -37,7 +37,7 @@ PROBES: tuple[tuple[int, ...], ...] = _probes()
 
 
 def outputs(pipeline: Pipeline) -> Iterator[Any]:
-    """Yields what a pipeline makes of each probe."""
+    """Yields a pipeline's output on each probe."""
     calls = [(stage.operation.apply, stage.k) for stage in pipeline]
     for probe in PROBES:
         result: Any = list(probe)

@@ -18,7 +18,7 @@ SPLITS: Mapping[str, int] = MappingProxyType({"train": 512, "validation": 64, "t
 
 @dataclass(frozen=True, slots=True)
 class Micro:
-    """What was made.
+    """The files that were made.
 
     Attributes:
         problems: The problem file; its splits are train, validation and test.
@@ -43,7 +43,7 @@ def make_micro(
         out: The run folder: ``problems.jsonl`` and ``model``.
         splits: Number of problems by split, each from 0 to 2,000.
         settings: Of the model; its seed draws the problems, too.
-        resume: Whether to go on with the run that `out` holds; a finished model is not trained again, an
+        resume: Whether to continue the run that `out` holds; a finished model is not trained again, an
             unfinished one from its last checkpoint on.
         on_step: Called with each optimizer step and its loss.
 

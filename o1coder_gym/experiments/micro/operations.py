@@ -1,4 +1,4 @@
-"""The vocabulary of micro-problems: what a pipeline over a list of whole numbers may do."""
+"""The vocabulary of micro-problems: the stages of a pipeline over a list of integers."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Stage:
         return self.operation.line.format(e=self.expression)
 
     def mistaken(self) -> Stage:
-        """Returns the stage that this one is mistaken for."""
+        """Returns the stage that a slip puts in place of this one."""
         return Stage(self.operation.confusion, self.k)
 
 
@@ -168,7 +168,7 @@ Pipeline = tuple[Stage, ...]
 
 
 def run(pipeline: Pipeline, values: Sequence[int]) -> Any:
-    """Returns what a pipeline makes of a list."""
+    """Returns a pipeline's output on a list."""
     result: Any = list(values)
     for stage in pipeline:
         result = stage.operation.apply(result, stage.k)

@@ -55,7 +55,7 @@ def question(pipeline: Pipeline) -> str:
 
 
 def micro_problem(pipeline: Pipeline, task_id: str, split: str, seed: int) -> Problem:
-    """Returns what a solver sees of a pipeline: the question and public tests."""
+    """Returns the solver's view of a pipeline: the question and public tests."""
     return _problem(pipeline, task_id, split, _generator(seed, task_id))
 
 

@@ -39,6 +39,6 @@ def is_held_out(pipeline: Pipeline) -> bool:
 
 
 def check_split(split: str) -> None:
-    """Raises `UnknownNameError` for a name that is no split."""
+    """Raises `UnknownNameError` for a name that is not a split."""
     if split not in SHARES:
         raise UnknownNameError("split of micro-problems", split, SHARES)

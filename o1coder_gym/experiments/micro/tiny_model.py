@@ -1,4 +1,4 @@
-"""A causal language model of two million weights, trained from nothing on traces with slips.
+"""A causal language model of two million weights, trained from scratch on traces with slips.
 
 It writes the step format without fault and mistakes some operations more often than not: what a pretrained
 model is to real problems, in about a minute on two cores. Its folder loads as ``hf:FOLDER``. The chat
@@ -98,7 +98,7 @@ def train_tiny_model(
         folder: Where weights and tokenizer go.
         settings: Size and training; equal settings give equal weights on the same machine, and anywhere
             the recipe in ``recipe.json``.
-        checkpoint: File of a training of the same settings that was stopped, or will be: it is gone on with,
+        checkpoint: File of a training of the same settings that was stopped, or will be: it is continued,
             ends with the same weights, and is deleted at the end.
         on_step: Called with each step.
 
@@ -133,7 +133,7 @@ def training_chats(settings: TinySettings) -> list[tuple[str, str]]:
 
 
 def training_recipe(settings: TinySettings, chats: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Returns what a tiny model is made from; equal recipes make models that differ by rounding at most.
+    """Returns the recipe of a tiny model; equal recipes make models that differ at most by rounding.
 
     Args:
         settings: Size and training.
@@ -269,7 +269,7 @@ def _write_checkpoint(file: Path, step: int, parts: Mapping[str, Any]) -> None:
 
 
 def _read_checkpoint(file: Path | None, parts: Mapping[str, Any]) -> int:
-    """Returns the steps that were done before, 0 without a file."""
+    """Returns the number of finished steps, 0 without a file."""
     if file is None or not file.exists():
         return 0
     import torch

@@ -1,4 +1,4 @@
-"""Step traces of micro-problems, right ones and ones with slips, as a half-trained model writes them."""
+"""Step traces of micro-problems, correct ones and ones with the slips of a half-trained model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def trace(
     """Returns a chain of steps that ends with code.
 
     Args:
-        pipeline: What the question asks for.
+        pipeline: The pipeline that the question asks for.
         generator: Draws the slips; a slip is made in the refine step (or in the code, where that follows the
             definition directly), and the code follows it. None gives the right chain with all three steps.
         allowed: Whether a pipeline's code may be written; slips are drawn again until it may. The right code

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from o1coder_gym.agents import TaskResult
-from o1coder_gym.errors import CalledOff, O1CoderError
+from o1coder_gym.errors import Cancelled, O1CoderError
 from o1coder_gym.experiments.serving import chat
 from o1coder_gym.experiments.serving.completions import CompletionRequest, text_chunk, text_completion
 from o1coder_gym.experiments.serving.desk import Desk, Event, Full, Order
@@ -39,7 +39,7 @@ HEARTBEAT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a request may ask for.
+    """Limits of a request.
 
     Attributes:
         tokens: Generated tokens per completion at most; also what a completion gets by default.
@@ -170,7 +170,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 class _Searches:
-    """The searches of one request, one per completion, and what they tell."""
+    """The searches of one request, one per completion, and their events."""
 
     def __init__(
         self, desk: Desk, asked: chat.ChatRequest, agent: Agent, policy: Policy | None, bounds: Bounds
@@ -195,7 +195,7 @@ class _Searches:
         return lambda event: loop.call_soon_threadsafe(self._events.put_nowait, (index, event)) and None
 
     async def whole(self) -> dict[str, Any]:
-        """Returns the body of the completion once all searches are over."""
+        """Returns the body of the completion once all searches have ended."""
         thoughts = [""] * len(self._orders)
         finished: dict[int, TaskResult] = {}
         try:
@@ -206,7 +206,7 @@ class _Searches:
                 else:
                     finished[index] = _answered(event)
         finally:
-            self._desk.call_off(self._orders)
+            self._desk.cancel(self._orders)
         choices = [chat.choice(i, finished[i], thoughts[i], self._asked.stops) for i in sorted(finished)]
         spent = sum((result.usage for result in finished.values()), Usage())
         return chat.completion(self.name, self._asked.model, choices, spent)
@@ -245,14 +245,14 @@ class _Searches:
         except O1CoderError as error:
             yield _event(_error(_status(error), str(error)))
         finally:
-            self._desk.call_off(self._orders)
+            self._desk.cancel(self._orders)
 
     def _chunk(self, index: int, delta: Mapping[str, Any], reason: str | None = None) -> dict[str, Any]:
         return chat.chunk(self.name, self._asked.model, index, delta, reason)
 
 
 def _answered(event: TaskResult | O1CoderError) -> TaskResult:
-    """Returns a result that is one; a search that failed without a program is an error."""
+    """Returns the result of a search; raises the error of one that failed without a program."""
     if isinstance(event, O1CoderError):
         raise event
     if event.error is not None and (event.result is None or event.result.code is None):
@@ -261,7 +261,7 @@ def _answered(event: TaskResult | O1CoderError) -> TaskResult:
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    """Returns what `work` returns; ends it when the client hangs up."""
+    """Returns the result of `work`; cancels it when the client hangs up."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():
@@ -274,7 +274,7 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, dict[str, Any
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """Reads a body without keeping more of it than is allowed."""
+    """Reads a body up to the allowed size."""
     body = b""
     try:
         async for part in request.stream():
@@ -321,7 +321,7 @@ def _event(body: Mapping[str, Any]) -> str:
 
 
 def _status(error: O1CoderError) -> int:
-    return 503 if isinstance(error, CalledOff) else 500
+    return 503 if isinstance(error, Cancelled) else 500
 
 
 def _error(

@@ -50,19 +50,19 @@ class Message(BaseModel):
 
 
 class ResponseFormat(BaseModel):
-    """How the answer is formatted; agents answer with text."""
+    """The format of the answer; agents answer with text."""
 
     type: Literal["text"]
 
 
 class StreamOptions(BaseModel):
-    """What a stream has beside the answer."""
+    """Extras of a stream."""
 
     include_usage: bool = False
 
 
 class Asked(BaseModel):
-    """What all kinds of requests have.
+    """The fields of all kinds of requests.
 
     `temperature` and `top_p` are accepted and not applied: how steps are drawn belongs to the agent, e.g.
     ``mcts:temperature=0.6``. `entry_point` and `public_tests` (asserts) are this server's own. What agents
@@ -85,7 +85,7 @@ class Asked(BaseModel):
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Names of the parameters that were given and are not applied."""
+        """Names of the given parameters that have no effect."""
         others = {name for name, value in (self.model_extra or {}).items() if value is not None}
         sampling = {name for name in ("temperature", "top_p") if getattr(self, name) is not None}
         return tuple(sorted((others - NO_EFFECT) | sampling))
@@ -160,7 +160,7 @@ class ChatRequest(Asked):
 
 
 def complaint(error: ValidationError) -> tuple[str, str]:
-    """Returns the first thing that is wrong with a request, and the parameter it is about."""
+    """Returns the first mistake in a request and the parameter that it concerns."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else first["msg"], place
@@ -222,7 +222,7 @@ def completion(name: str, model: str, choices: Sequence[Mapping[str, Any]], usag
 def chunk(
     name: str, model: str, index: int, delta: Mapping[str, Any], reason: str | None = None
 ) -> dict[str, Any]:
-    """Returns a piece of a streamed completion."""
+    """Returns a chunk of a streamed completion."""
     part = {"index": index, "delta": dict(delta), "finish_reason": reason, "logprobs": None}
     return {
         "id": name,
@@ -234,7 +234,7 @@ def chunk(
 
 
 def usage_row(usage: Usage) -> dict[str, int]:
-    """Returns what was spent, in OpenAI's names and this project's."""
+    """Returns the usage, in OpenAI's names and this project's."""
     prompt = usage.prompt_tokens + usage.cached_tokens
     return {
         "prompt_tokens": prompt,

@@ -44,7 +44,7 @@ def text_completion(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text_chunk(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns a piece of a stream, from that of a chat; None for what text completions do not tell."""
+    """Returns a chunk of a stream from a chat's chunk; None for content that text completions lack."""
     texts = [(choice, choice["delta"].get("content", "")) for choice in body["choices"]]
     found = [(choice, text) for choice, text in texts if text or choice["finish_reason"]]
     return _of_texts(body, found) if found or "usage" in body else None

@@ -1,4 +1,4 @@
-"""The desk: takes orders from many requests, runs them on one driver, and tells each how it goes."""
+"""The desk, a search service: queues orders of many clients, runs them on one driver, reports to each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from o1coder_gym.agents import Driver, Feed, Task, TaskResult
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.errors import CalledOff, InfrastructureError, O1CoderError
+from o1coder_gym.errors import Cancelled, InfrastructureError, O1CoderError
 from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.queries import Advance, Agent, Answer, Query
 from o1coder_gym.runs.budget import Budget
@@ -27,16 +27,16 @@ Tell: TypeAlias = Callable[[Event], None]
 
 
 class Full(O1CoderError):
-    """Raised when as many searches wait as may wait."""
+    """Raised when the queue is full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A search that somebody waits for.
+    """A search that a client waits for.
 
     Attributes:
         name: Unique among the orders that are not over.
-        problem: What to solve.
+        problem: The problem to solve.
         agent: How.
         budget: Its limits.
         seed: Fixes the draws.
@@ -59,7 +59,7 @@ class Order:
 
 
 class Desk:
-    """Runs orders until it is closed. `submit`, `call_off` and `close` may be called by any thread.
+    """Runs orders until it is closed. `submit`, `cancel` and `close` may be called by any thread.
 
     Attributes:
         questions: The process over the problems of its orders.
@@ -95,19 +95,19 @@ class Desk:
 
     @property
     def busy(self) -> int:
-        """Number of orders that are not over."""
+        """Number of unfinished orders."""
         return len(self._orders)
 
     def submit(self, orders: Sequence[Order], tells: Sequence[Tell]) -> None:
-        """Takes orders in, all or none.
+        """Queues orders, all or none.
 
         Raises:
             Full: When too many wait already.
-            CalledOff: When the desk is closed.
+            Cancelled: When the desk is closed.
         """
         with self._lock:
             if not self._feed.open:
-                raise CalledOff(SHUT)
+                raise Cancelled(SHUT)
             if len(self._orders) + len(orders) > self._most:
                 raise Full(f"{len(self._orders)} searches are running or waiting; at most {self._most} may")
             for order, tell in zip(orders, tells, strict=True):
@@ -115,23 +115,23 @@ class Desk:
                 self.questions.add(order.problem)
                 self._feed.put(order.task)
 
-    def call_off(self, orders: Sequence[Order]) -> None:
-        """Ends orders that nobody waits for any more; those that are over are left alone."""
+    def cancel(self, orders: Sequence[Order]) -> None:
+        """Cancels orders that no client waits for any more; finished ones stay as they are."""
         for order in orders:
             key = order.task.key
             with self._lock:
                 waited_for = self._tells.pop(key, None) is not None
-            if waited_for and self._feed.call_off(key):
+            if waited_for and self._feed.cancel(key):
                 self._forget(key)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Takes no more orders, ends those that run, and waits for the driver's thread."""
+        """Refuses further orders, cancels running ones, and waits for the driver's thread."""
         self._feed.close()
         with self._lock:
             keys = list(self._orders)
         for key in keys:
-            if self._feed.call_off(key):
-                self._tell(key, CalledOff(SHUT))
+            if self._feed.cancel(key):
+                self._tell(key, Cancelled(SHUT))
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
@@ -139,7 +139,7 @@ class Desk:
         try:
             for finished in self._driver.stream(self._feed):
                 self._tell(finished.task.key, finished)
-            failure = CalledOff(SHUT)
+            failure = Cancelled(SHUT)
         except O1CoderError as error:
             failure = error
         finally:
@@ -154,7 +154,7 @@ class Desk:
             self._tells.get(task.key, _nobody)(answer)
 
     def _tell(self, key: str, event: Event) -> None:
-        """Says the last word about an order."""
+        """Sends an order its result or error."""
         self._forget(key)(event)
 
     def _forget(self, key: str) -> Tell:
@@ -167,7 +167,7 @@ class Desk:
 
 
 class Questions:
-    """The decision process over the problems that are being worked on (implements `protocols.Model`)."""
+    """The decision process over the problems in progress (implements `protocols.Model`)."""
 
     def __init__(self, model: ReasoningModel) -> None:
         """Starts without problems, with the settings of a model."""
@@ -177,7 +177,7 @@ class Questions:
         self._uses: Counter[str] = Counter()
 
     def add(self, problem: Problem) -> None:
-        """Takes a problem in, once more if it is there."""
+        """Adds a problem; counts one more use if it is known."""
         with self._lock:
             self._uses[problem.task_id] += 1
             if problem.task_id not in self._problems:
@@ -185,7 +185,7 @@ class Questions:
                 self._model = self._model.with_problems(self._problems.values())
 
     def remove(self, problem: Problem) -> None:
-        """Forgets a problem that was taken in, unless it is used otherwise."""
+        """Removes a problem after its last use."""
         with self._lock:
             self._uses[problem.task_id] -= 1
             if self._uses[problem.task_id] == 0:
@@ -214,4 +214,4 @@ class Questions:
 
 
 def _nobody(event: Event) -> None:
-    """Stands for the one who does not listen any more."""
+    """Replaces the callbacks of a client that has left."""

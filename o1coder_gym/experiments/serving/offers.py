@@ -1,4 +1,4 @@
-"""What an endpoint offers: agents under the names of models, and the desk that runs them."""
+"""The offer of an endpoint: agents under the names of models, and the desk that runs them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from o1coder_gym.types import Problem
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Agents that are ready to be asked.
+    """Agents that are ready for requests.
 
     Attributes:
         desk: Runs the searches; whoever opened the service closes it.

@@ -1,4 +1,4 @@
-"""From the messages of a chat to the problem that an agent works on."""
+"""Turns the messages of a chat into the problem that an agent works on."""
 
 from __future__ import annotations
 

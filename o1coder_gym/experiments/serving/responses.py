@@ -76,7 +76,7 @@ class ResponseRequest(Asked):
 
 
 def response(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the body of a response, from that of a chat completion with one choice."""
+    """Returns the body of a response, made from the body of a chat completion with one choice."""
     choice, usage, name = body["choices"][0], body["usage"], str(body["id"]).removeprefix("chatcmpl-")
     message, whole = choice["message"], choice["finish_reason"] == "stop"
     said = {"type": "output_text", "text": message["content"], "annotations": []}

@@ -97,7 +97,7 @@ def train_choice(
     Args:
         settings: What is trained on what.
         out: The run folder; the result serves as the agent ``choice_ppo?path=OUT``.
-        resume: Whether to go on with the run that `out` holds, also further than it was to go.
+        resume: Whether to continue the run that `out` holds, also further than it was to go.
         on_progress: Called after each update.
         on_warning: Called with a line about problems without public tests.
 

@@ -1,4 +1,4 @@
-"""One judge a machine for all ranks on it: the first has the zygotes, the others send it their programs.
+"""One judge for all ranks of a machine: the first owns the zygotes, the others send it their programs.
 
 With a judge of its own each rank would start as many workers as the machine has cores, and those of one rank
 would be in the way of the others'.
@@ -44,11 +44,11 @@ class _Remote:
         self._turn = threading.Lock()
 
     def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
-        """Judges a batch there, beside those of the other ranks; one of this rank at a time.
+        """Judges a batch in the other process, beside other ranks' batches; one of this rank at a time.
 
         Raises:
             InfrastructureError: When the other process has ended.
-            O1CoderError: What its judge raises.
+            O1CoderError: As raised by its judge.
         """
         try:
             with self._turn:  # answers say nothing of what they answer
@@ -79,7 +79,7 @@ def _hosted() -> Iterator[str]:
 
 
 def _serve(listener: Listener) -> None:
-    """Takes the calls of other ranks; a thread for each, for one that waits must not hold up the next."""
+    """Serves the calls of other ranks, each in a thread, so that a waiting call delays no other."""
     with contextlib.suppress(OSError):  # the listener is closed
         while True:
             line = listener.accept()

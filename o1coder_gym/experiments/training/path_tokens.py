@@ -18,7 +18,7 @@ from o1coder_gym.types import State
 
 
 def path_encoder(data: ProcessData) -> Callable[[Any, PathRow], Mapping[str, list[int]] | None]:
-    """Returns what makes a row of SFTTrainer of a path of D⁺ (Eq. 2), given a tokenizer.
+    """Returns a function that turns a path of D⁺ into a row for SFTTrainer (Eq. 2), given a tokenizer.
 
     The row holds ``input_ids`` and ``labels``: the prompt as in search, the path's sampled tokens and the end
     of the text with labels, the headers that the format puts in without. It is None for a path with a step

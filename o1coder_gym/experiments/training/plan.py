@@ -1,4 +1,4 @@
-"""What a training of a policy takes before it starts: memory of a device, tokens, hours.
+"""Estimates, before a policy's training starts, what it takes: device memory, tokens, hours.
 
 Estimates: memory is counted from the model's configuration and the batch, hours from the machine's arithmetic
 and bandwidth. Judging is not in them; it depends on the programs.
@@ -39,7 +39,7 @@ LAUNCH = Path(__file__).parents[2] / "data" / "launch"
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A device and how fast it is.
+    """A device and its speed.
 
     Attributes:
         memory: Bytes of it.
@@ -111,7 +111,7 @@ class PlanSettings(Checked):
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What a run takes.
+    """The estimated cost of a run.
 
     Attributes:
         parameters: Of the model.
@@ -135,7 +135,7 @@ class RunPlan:
 
     @property
     def device_memory(self) -> float:
-        """Bytes that it takes on a device."""
+        """Bytes that the run takes on a device."""
         return sum(self.memory.values())
 
     @property
@@ -183,7 +183,7 @@ def plan_run(settings: PlanSettings) -> RunPlan:
 
 
 def memory_of(settings: PlanSettings, sizes: Sizes, dtype: str) -> dict[str, float]:
-    """Returns the bytes that a training takes on each device, by what they are for.
+    """Returns the bytes that a training takes on each device, by purpose.
 
     Args:
         settings: What is planned.
@@ -255,7 +255,7 @@ def _launch(settings: PlanSettings) -> str:
 
 
 def measured_here() -> Machine:
-    """Measures the device that a training would take here, in a second."""
+    """Measures, in a second, the device that a training would take here."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -138,7 +138,7 @@ def train_scorer(settings: PRMSettings, out: Path, *, resume: bool = False) -> T
 
 
 def fit_heads(settings: HeadSettings, out: Path) -> list[TrainingResult]:
-    """Fits only the head, to what the untrained model says: ``o1coder prm fit`` without printing.
+    """Fits only the head, on the frozen model's hidden states: ``o1coder prm fit`` without printing.
 
     Raises:
         MissingExtraError: When torch or transformers is not installed.
@@ -159,7 +159,7 @@ def measure_scorer(
     Args:
         settings: What is measured on what.
         out: Where scores, report.json and reliability.png are kept; None keeps nothing.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
 
     Returns:
         The report, and the row that says what it is of.
@@ -205,7 +205,7 @@ def scores(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
 
 
 def _read_elsewhere(cached: CachedScorer, scorer: str, items: Sequence[Item], executor: str) -> None:
-    """Fills a cache with what other processes score; nothing where there are none."""
+    """Fills a cache with scores from other processes, if there are any."""
     run, workers = load_executor(executor)
     if executor != "serial":
         pieces = cut(cached.unknown(items), workers)

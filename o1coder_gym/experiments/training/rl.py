@@ -160,7 +160,7 @@ def train_policy(
         rows: The problems of `plan.task_ids`, where they are read already or are your own.
         held_out: Problems that both policies are measured on, by hidden tests; none measures nothing.
         samples: Sampled episodes per held-out problem, ≥ 1.
-        resume: Whether to go on with the run that `out` holds, from its last checkpoint.
+        resume: Whether to continue the run that `out` holds, from its last checkpoint.
         on_update: Called with each batch of episodes.
         on_warning: Called with a line about problems that lack tests.
 
@@ -181,6 +181,7 @@ def train_policy(
     mine = out if ranks.is_first() else None
     with ranks.together(given), optional_folder(mine, plan.to_row(), resume=resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None
+        # Generated once: ranks that made their own tests would reward the same program differently.
         further = ranks.from_first(lambda: generated_tests(plan.generator, rows, plan.tests, out))
         if folder is not None:
             warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
@@ -208,7 +209,7 @@ def train_policy(
 
 
 def _finished(plan: RLPlan, folder: RunFolder, held_out: HeldOut | None) -> TrainedPolicy:
-    """Says beside the model what it was made of, and compares it with its start."""
+    """Writes the model's provenance beside it, and compares the model with its start."""
     model = folder.path / "model"
     Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
     result = _compared(held_out, plan, model) if held_out is not None else TrainedPolicy(model)
@@ -231,7 +232,7 @@ def train_on_pairs(
         data: Folder of a synthesis.
         out: The run folder: ``model`` and checkpoints.
         settings: Of DPO; None takes the defaults.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
 
     Raises:
         O1CoderError: When there are no pairs.
@@ -260,7 +261,7 @@ def train_on_pairs(
 
 
 def update_log(folder: RunFolder) -> OnUpdate:
-    """Returns what writes a row per batch to ``updates.jsonl``, but none twice after a resume."""
+    """Returns a function that writes a row per batch to ``updates.jsonl``, and none twice after a resume."""
     known = {row["t"] for row in folder.rows("updates")}
 
     def write(t: int, metrics: Mapping[str, float]) -> None:
@@ -284,6 +285,7 @@ def _held_out(plan: RLPlan, rows: Sequence[ProblemRow], samples: int) -> HeldOut
 
 def _compared(held_out: HeldOut, plan: RLPlan, model: Path) -> TrainedPolicy:
     """Measures the start and the trained policy on the same problems."""
+    # The same seed and problems for both, so that the difference is paired.
     before, after = (
         held_out.by_problem(load_policy(spec, format=plan.format), plan.settings.seed)
         for spec in (hf_spec(plan.model, plan.settings.template_arguments), hf_spec(str(model)))

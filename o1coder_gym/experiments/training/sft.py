@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import compared, policy_quality
-from o1coder_gym.experiments.self_play_config import SFT
+from o1coder_gym.experiments.self_play.config import SFT
 from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
@@ -78,7 +78,7 @@ def fine_tune(
     Args:
         settings: What is trained on what.
         out: The run folder: ``model``, checkpoints, quality.json.
-        resume: Whether to go on from the last checkpoint in `out`.
+        resume: Whether to continue from the last checkpoint in `out`.
         tell: Called with a line per measurement.
         on_warning: Called with a line about problems that lack tests.
 

@@ -87,7 +87,7 @@ class GeneratorSettings(Checked):
         repair: Measure a model's tests after check and repair.
         as_reward: Compare the reward with that of the hidden tests.
         mutants: Mutants per problem at most.
-        tried: What the tests are tried on.
+        tried: The programs that the tests are tried on.
     """
 
     problems: Annotated[SetName, Flag("SET")]
@@ -193,7 +193,7 @@ def measure_generator(
     Args:
         settings: What is measured on what.
         out: Where programs and tests are kept; None keeps nothing.
-        resume: Whether to go on with the run that `out` holds.
+        resume: Whether to continue the run that `out` holds.
 
     Returns:
         What was found for each problem; `tcg.quality.measures.summarize` has the means.
@@ -285,7 +285,7 @@ def make_rows(settings: RowsSettings, out: Path) -> list[Path]:
     programs = read_programs(settings.programs) if settings.programs else None
     if settings.written is not None:
         if settings.augment:
-            raise UsageError("--written takes no --augment")
+            raise UsageError("--written cannot be combined with --augment")
         written = read_tests(settings.written)
         dataset = (
             build_corrections(judge, rows, written, how)
@@ -351,7 +351,7 @@ def select_programs(settings: SelectionSettings) -> Iterator[dict[str, Any]]:
 def _programs(
     settings: GeneratorSettings, rows: Sequence[ProblemRow], folder: RunFolder | None
 ) -> dict[str, list[str]]:
-    """Returns the programs of a file, or those that the policy wrote before or writes now."""
+    """Returns the programs of a file, or those of the policy: written before, else now."""
     tried = settings.tried
     if tried.programs is not None:
         return read_programs(tried.programs)

@@ -1,1 +1,1 @@
-"""What a forward pass of a training is made of: shared prefixes, the order of rows, the projection."""
+"""Composition of a training's forward passes: shared prefixes, the order of rows, the projection."""

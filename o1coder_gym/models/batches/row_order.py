@@ -1,4 +1,4 @@
-"""The order of rows in a training: neighbours together, and as many forward passes for each rank.
+"""The order of rows in a training: equal beginnings side by side, equally many passes for each rank.
 
 A training cuts its order into forward passes, and the ranks take these in turn, so that an optimizer step
 learns from the same rows however many ranks there are. Where the last round of an epoch lacks rows it is
@@ -18,7 +18,7 @@ NOT_LEARNED = -100
 
 
 class NeighbourOrder:
-    """An order of rows for training in which those that begin alike stand in one forward pass.
+    """An order of training rows that puts those with equal beginnings into one forward pass.
 
     Rows are sorted by their tokens and cut into runs; the runs are shuffled, anew in each epoch, as is where
     the first cut is.
@@ -50,6 +50,7 @@ class NeighbourOrder:
         # Runs, not rows, are shuffled: neighbours stay in one forward pass, and the order still differs by
         # epoch.
         runs = [order[start : start + self._run] for start in range(0, len(order), self._run)]
+        # The short run stays last: in the middle it would shift the cuts of all runs behind it.
         last = [runs.pop()] if len(order) % self._run else []
         generator.shuffle(runs)
         for run in runs + last:
@@ -61,7 +62,7 @@ class NeighbourOrder:
 
 
 class FilledOrder:
-    """An order of rows, then the idle rows that stand behind them."""
+    """An order of rows, followed by the idle rows."""
 
     def __init__(self, order: Any, idle: int) -> None:
         """Args: a sampler of the rows; how many idle ones follow."""
@@ -83,7 +84,7 @@ class FilledOrder:
 
 
 def filled(rows: Sequence[dict[str, Any]], at_once: int) -> list[dict[str, Any]]:
-    """Returns rows of tokens and as many idle ones as make the forward passes of all ranks equal in number.
+    """Returns rows of tokens, and as many idle ones as give all ranks equally many forward passes.
 
     Args:
         rows: Of tokens; with labels, a mask, or as pairs of sides.
@@ -94,7 +95,8 @@ def filled(rows: Sequence[dict[str, Any]], at_once: int) -> list[dict[str, Any]]
 
 
 def _idle(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns two tokens of a row without a label; of a pair equal sides, which have no better one."""
+    """Returns a row of two tokens without a label; for pairs two equal sides, of which neither is better."""
+    # Two tokens are the least that a causal model can predict anything in.
     made = {name: list(value[:2]) for name, value in row.items()}
     for name, nothing in (("completion_mask", 0), ("labels", NOT_LEARNED)):
         if name in made:
@@ -109,7 +111,7 @@ _BEGINNINGS = ("prompt_ids", "input_ids", "chosen_ids")
 
 
 def order_rows(trainer: Any, rows: int, *, neighbours: bool) -> None:
-    """Has a trainer of transformers take its rows in an order that any number of ranks can share.
+    """Makes a transformers trainer take its rows in an order that any number of ranks can share.
 
     Args:
         trainer: Its training rows are those of `filled`.

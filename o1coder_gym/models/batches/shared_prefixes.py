@@ -105,19 +105,25 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
     import torch
 
     count, total = ids.shape
+    # [B, T], as lists: the merge below is a walk over tokens in Python.
     above = _parent_places(ids, mask, parents)
     trees: list[_Tree] = []
     tree_of: list[int] = []
     nodes = np.full((count, total), -1)
     for row, tokens in enumerate(ids.tolist()):
         real = [token for token, parent in zip(tokens, above[row], strict=True) if parent != _PADDING]
+        # Greedy: a row joins the first tree that is like it. Rows of one prompt differ from those of others
+        # early, so this finds the groups.
         tree_of.append(_join(trees, real))
         tree = trees[tree_of[-1]]
         for place, (token, parent) in enumerate(zip(tokens, above[row], strict=True)):
             # Equal tokens below equal parents are one node: that is the merge.
             if parent != _PADDING:
                 nodes[row, place] = tree.node(int(nodes[row, parent]) if parent >= 0 else -1, token)
+    # N, of the largest tree; the others are padded to it.
     size = max(len(tree.ids) for tree in trees)
+    # G · N against B · T tokens in the backbone. With branches the forest is no choice: a row alone cannot
+    # say whose child a token is.
     if parents is None and len(trees) * size > _WORTH * count * total:
         return None
     # The state that predicts a token is its parent's, which behind a branch is not the one before it.
@@ -145,6 +151,8 @@ def _parent_places(ids: Tensor, mask: Tensor | None, parents: Tensor | None) -> 
     # [B, T]; by default each token follows the one before it.
     above = torch.arange(-1, total - 1, device=ids.device).repeat(count, 1)
     if parents is not None:
+        # [B, C] of places among the completion become places in the row; −1 becomes the last token of the
+        # prompt.
         above[:, total - parents.shape[1] :] = parents + total - parents.shape[1]
     if mask is not None:
         # Padding may stand on the left: the first real token of each row is its root.
@@ -189,6 +197,7 @@ class SharedPrefixes:
             torch.bool if config._attn_implementation == "sdpa" else next(backbone.parameters()).dtype
         )
         slides = getattr(config, "use_sliding_window", True)
+        # Some configurations name a window that `use_sliding_window` turns off.
         self._window = (getattr(config, "sliding_window", None) if slides else None) or np.inf
 
     def attach(self) -> list[Any]:
@@ -217,6 +226,8 @@ class SharedPrefixes:
                 )
             return args, given
         forest = self._forest
+        # [G, N] instead of [B, T]; without a cache, for the nodes of a tree are not a sequence that could be
+        # continued.
         inputs |= {"input_ids": forest.ids, "position_ids": forest.positions, "use_cache": False}
         return (), inputs | {"attention_mask": forest.attention(self._dtype)}
 
@@ -270,6 +281,8 @@ def _agrees(backbone: Any, hooks: SharedPrefixes) -> bool:
     alphabet = min(backbone.config.get_text_config().vocab_size, 64)
     shared, ends = 12, 4
     prefix = torch.arange(shared) * 7 % alphabet
+    # Two rows of 16 tokens, 12 of them shared: enough for the merge to pay, and to see a layer that ignores
+    # the mask.
     rows = [torch.cat([prefix, (torch.arange(ends) * step + step) % alphabet]) for step in (1, 3)]
     inputs = {"input_ids": torch.stack(rows).to(device)}
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])

@@ -1,1 +1,1 @@
-"""What models are made of: pinned files of weights, their conversion, adapters of this package."""
+"""Sources of models: pinned weight files, their conversion, adapters of this package."""

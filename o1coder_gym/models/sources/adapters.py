@@ -1,4 +1,4 @@
-"""Adapters that ship with this package: small folders that make another model of a base model.
+"""Adapters that ship with this package: small folders that turn a base model into another model.
 
 A folder ``data/adapters/BASE+NAME`` holds ``card.json`` and what differs from the base: LoRA as PEFT saves it
 (``adapter_config.json``, ``adapter_model.safetensors``; PEFT loads the folder as it is), for a process reward
@@ -56,12 +56,12 @@ class ShippedAdapter:
 
     @property
     def digest(self) -> str:
-        """Hash of its files: a merged model is of one state of them."""
+        """Hash of the adapter's files: a merged model belongs to one state of them."""
         return content_hash([[path.name, content_hash(path.read_bytes())] for path in self._files()], 6)
 
     @property
     def has_lora(self) -> bool:
-        """Whether it changes weights of the base, and does not only add some."""
+        """Whether the adapter changes weights of the base rather than only adding some."""
         return (self.folder / LORA[0]).is_file()
 
     def _files(self) -> list[Path]:
@@ -69,7 +69,7 @@ class ShippedAdapter:
 
 
 def shipped_adapters() -> dict[str, ShippedAdapter]:
-    """Returns the adapters that there are, by name.
+    """Returns the shipped adapters by name.
 
     Raises:
         WeightsError: When a card is damaged.
@@ -89,7 +89,7 @@ def write_merged(adapter: ShippedAdapter, base: Path, target: Path) -> None:
     Weights that do not change are links to those of the base.
 
     Args:
-        adapter: What to apply.
+        adapter: The adapter to apply.
         base: Folder of the base model.
         target: A folder, made here.
     """

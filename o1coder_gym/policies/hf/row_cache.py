@@ -20,7 +20,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """What keys and values a model makes per token; the same in all layers.
+    """The shape of a model's keys and values per token; the same in all layers.
 
     Attributes:
         layers: L.
@@ -43,13 +43,13 @@ class CacheShape:
 
 
 def as_argument(model: Any, cache: Cache) -> dict[str, Cache]:
-    """Returns a cache as a model is given it."""
+    """Returns a cache as a keyword argument of a model's forward pass."""
     return {cache_name(type(model)): cache}
 
 
 @lru_cache
 def cache_name(kind: type) -> str:
-    """Returns what a class of models calls its cache, as an argument and in its output.
+    """Returns a model class's name for its cache, as an argument and in its output.
 
     The names are those of transformers since 5.24, before, and before that in models like Mamba.
     """
@@ -78,6 +78,7 @@ class RowLayer(CacheLayerMixin):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Writes ``[B', H, S, D]`` behind the first B' rows; returns all columns of these rows."""
         rows, end = key_states.shape[0], self.length + key_states.shape[2]
+        # [B', H, S, D] into columns [length, end).
         for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[:rows, :, self.length : end] = states
         self.length = end
@@ -111,7 +112,7 @@ class RowCache(Cache):
         """Takes memory for a batch; no column is in use yet.
 
         Args:
-            shape: What the model caches per token.
+            shape: The shape of the model's cache per token.
             rows: B.
             capacity: C, columns at most.
             buffer: Memory ``[2L, B, H, C, D]`` to use instead of its own.
@@ -142,6 +143,7 @@ class RowCache(Cache):
 
     def fill(self, prefixes: Sequence[Sequence[torch.Tensor]]) -> None:
         """Puts prefix b, segments of ``[2L, H, T, D]`` each, into row b; the longest sets `length`."""
+        # [B]: T of each prefix, all of its segments together.
         lengths = [sum(segment.shape[2] for segment in prefix) for prefix in prefixes]
         end = max(lengths)
         for row, prefix in enumerate(prefixes):

@@ -35,7 +35,7 @@ class StepGraphs:
 
         Args:
             model: A transformers causal language model.
-            shape: What it caches per token.
+            shape: The shape of its cache per token.
             record: `cuda_graph`, or a function like it.
         """
         self._model = model
@@ -54,13 +54,16 @@ class StepGraphs:
 
     def logits(self, cache: RowCache, tokens: Sequence[int]) -> torch.Tensor:
         """Feeds one token to each of the first B rows of a cache that is `cache`'s; returns ``[B, V]``."""
+        # R ≥ B: powers of two, so that few graphs serve all numbers of rows.
         rows = _graph_rows(len(tokens))
+        # Idle rows compute something that nobody reads; they see column 0 on, which is never empty.
         idle = [0] * (rows - len(tokens))
         inputs = [[*tokens, *idle], [*cache.starts[: len(tokens)], *idle], [cache.length] * rows]
         # Into the tensors that were recorded: a graph reads its inputs from fixed addresses. [3, R].
         self._inputs[:, :rows].copy_(torch.tensor(inputs))
         key = rows, len(cache.starts), cache.capacity
         if key not in self._replays:
+            # All at once: which of them will be asked for again is not known.
             if len(self._replays) == _MOST_GRAPHS:
                 self._replays.clear()
             self._replays[key] = self._record(self._step(*key))
@@ -70,7 +73,7 @@ class StepGraphs:
         return logits[: len(tokens)]
 
     def _allocate(self, tokens: int, rows: int, columns: int) -> None:
-        """Takes memory for keys and values of so many tokens; drops the one before, and what was recorded."""
+        """Allocates keys and values of so many tokens; drops earlier memory and recorded steps."""
         shape = self._shape
         self._replays.clear()
         self._memory = torch.empty(0)

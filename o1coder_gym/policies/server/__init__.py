@@ -1,1 +1,1 @@
-"""What stands between an engine and the servers of others: HTTP, what a server can do, what it answers."""
+"""Client side of model servers: HTTP, their capabilities, their answers."""

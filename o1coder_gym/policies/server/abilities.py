@@ -24,7 +24,7 @@ OPTIONAL = (
 """Parameters of a request that a server may refuse; they are left out then."""
 
 Continuation = Literal["continue_final_message", "prefix", "last_turn"]
-"""How a server is asked to go on with an assistant turn: by vLLM's parameters, a flag, or by itself."""
+"""How a server is asked to continue with an assistant turn: by vLLM's parameters, a flag, or by itself."""
 
 CONTINUATIONS: Mapping[Continuation, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "continue_final_message": ({"continue_final_message": True, "add_generation_prompt": False}, {}),
@@ -34,7 +34,7 @@ CONTINUATIONS: Mapping[Continuation, tuple[Mapping[str, Any], Mapping[str, Any]]
 """What is added to the request, and to its last turn."""
 
 PROBE = ("The quick brown fox jumps over the lazy dog.", "The quick brown fox jum", "ps over")
-"""A sentence to repeat, its beginning cut inside a word, and how only a continuation goes on."""
+"""A sentence to repeat, its beginning cut inside a word, and how only a continuation continues."""
 
 _UNSUPPORTED = re.compile(
     r"support|only .{0,60}(default|allowed|accepted)|unknown|unrecogni[sz]ed|unexpected|extra (inputs|fields)"
@@ -58,7 +58,7 @@ class Abilities:
         tokens: Whether it takes and gives token ids (``/tokenize``, vLLM).
         template: Whether the model has a chat template, where the server tokenises.
         system: Whether it takes a system turn; else that goes into the first user turn.
-        continuation: How it is asked to go on with an assistant turn; ``""``: it does not.
+        continuation: How it is asked to continue with an assistant turn; ``""``: it does not.
         choices: Whether it gives several choices for one request.
         limit: The parameter that bounds the length.
         left_out: Parameters that it refuses.

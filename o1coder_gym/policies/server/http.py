@@ -81,7 +81,7 @@ class Servers:
         """
         for url in urls:
             if not url.startswith(("http://", "https://")):
-                raise UsageError(f"{url!r} is no address of a server; did you mean http://{url}?")
+                raise UsageError(f"{url!r} is not the address of a server; did you mean http://{url}?")
         require("openai", "httpx")
         import httpx
 
@@ -92,9 +92,31 @@ class Servers:
             headers=dict(headers),
             verify=_trusted(),
             follow_redirects=True,
+            # No limit on the wait for a connection: more requests than connections is the usual state, not a
+            # failure.
             timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s), pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
+
+    def check(self) -> None:
+        """Asks the servers whether they are there, until one is, whatever it says.
+
+        Raises:
+            PolicyError: When none can be connected to; names the last failure.
+        """
+        import httpx
+
+        failure = ""
+        for base in self._urls:
+            try:
+                self._client.get(f"{base}/models", timeout=10.0)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = f"{base}: {error}"
+            except httpx.TransportError:  # it is there, and slow
+                return
+            else:
+                return
+        raise PolicyError(f"no server answers at {failure}")
 
     def post(self, path: str, body: Mapping[str, Any], *, affinity: str = "") -> dict[str, Any]:
         """Posts `body` and returns the answer's JSON object.

@@ -83,6 +83,7 @@ def read_usage(answer: Mapping[str, Any]) -> Usage:
     cached = min(cached or 0, prompt)
     completion, total = _count(usage.get("completion_tokens")), _count(usage.get("total_tokens")) or 0
     if completion is not None and prompt:
+        # Hidden thoughts are counted in the total alone, and they are paid for.
         completion = max(completion, total - prompt)
     return Usage(prompt - cached, cached, completion)
 
@@ -95,7 +96,7 @@ def shares(said: Sequence[Said], total: int | None, count: CountTokens) -> list[
 
     Args:
         said: The choices of one answer.
-        total: What the server says; None or 0: it does not say.
+        total: The server's count; None or 0 if it reports none.
         count: Counts where nothing is said.
 
     Raises:
@@ -114,8 +115,8 @@ def before_continuation(text: str, prompt: Prompt, *, goes_on: bool) -> int:
 
     Args:
         text: The answer.
-        prompt: What it answers.
-        goes_on: Whether it goes on with the prompt's end, but for the line ends there, which are not sent;
+        prompt: The prompt that it answers.
+        goes_on: Whether it continues with the prompt's end, but for the line ends there, which are not sent;
             else it may think first, and repeat the opening.
     """
     if goes_on:
@@ -130,12 +131,12 @@ def before_continuation(text: str, prompt: Prompt, *, goes_on: bool) -> int:
 
 
 def continued(said: Said, tokens: int, request: Generate, skipped: int = 0) -> Completion:
-    """Makes a completion of text that goes on behind the opening, cut at the boundary.
+    """Makes a completion of text that continues behind the opening, cut at the boundary.
 
     Args:
         said: What was said.
         tokens: What it cost.
-        request: What it answers.
+        request: The request that it answers.
         skipped: Characters before what follows the opening.
     """
     opening, behind = request.prompt.opening, said.text[skipped:]
@@ -187,8 +188,8 @@ def self_contained(said: Said, tokens: int, read: Callable[[str], str]) -> Compl
 def refuse_to_count(text: str) -> int:
     """Raises `PolicyError`: without numbers of tokens no token budget can be enforced."""
     raise PolicyError(
-        "the server tells no numbers of tokens and has no tokenizer, so no budget of tokens can be held; "
-        "ask its operator for usage in its answers"
+        "the server reports no token counts and has no tokenizer, so no token budget can be enforced; "
+        "ask its operator to report usage"
     )
 
 

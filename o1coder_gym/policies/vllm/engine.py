@@ -1,4 +1,4 @@
-"""vLLM in process: it batches continuously and keeps prefixes by itself.
+"""vLLM in process: it batches continuously and caches prefixes itself.
 
 Importing this module is light; vLLM and the weights are loaded by the first request. On a CPU it runs with
 one thread per core and blocks of 32 tokens; preloading tcmalloc and Intel's OpenMP makes it faster still,
@@ -31,7 +31,7 @@ BLOCK = 32
 
 @dataclass(frozen=True, slots=True)
 class VLLMSettings:
-    """How the engine runs.
+    """Settings of the engine.
 
     Attributes:
         dtype: Of weights and cache, as vLLM takes it.
@@ -89,7 +89,7 @@ class VLLMEngine:
 
     @property
     def counters(self) -> Counters:
-        """A snapshot of what was done so far."""
+        """A snapshot of the work done so far."""
         return self._meter.snapshot()
 
     def prepare(self) -> None:
@@ -120,6 +120,7 @@ class VLLMEngine:
             PromptTooLongError: When a prompt does not fit the context.
             PolicyError: When vLLM fails; after a failure with work left inside, always.
         """
+        # Before vLLM sees any: it would fail all requests of the call for the one that does not fit.
         longest = max((len(request.prompt_ids) for request in requests), default=0)
         if longest >= self._settings.context:
             context = self._settings.context
@@ -130,10 +131,10 @@ class VLLMEngine:
         return [self._read(*pair) for pair in zip(requests, outputs, strict=True)]
 
     def _run(self, engine: Any, requests: Sequence[Generate], asked: float) -> list[list[Any]]:
-        """Returns vLLM's outputs, one per continuation: only so does each tell its cached tokens."""
+        """Returns vLLM's outputs, one per continuation: only then does each report its cached tokens."""
         begun = time.monotonic()
         if self._broken:
-            raise PolicyError("vLLM failed in an earlier request; a run folder goes on with --resume")
+            raise PolicyError("vLLM failed in an earlier request; continue a run folder with --resume")
         failure = importlib.import_module("vllm.exceptions").VLLMError
         prompts = [{"prompt_token_ids": list(one.prompt_ids)} for one in requests for _ in range(one.n)]
         ends = sorted(end_tokens(None, self._ready()[1].tokenizer))
@@ -188,6 +189,7 @@ class VLLMEngine:
 
 
 def _load(folder: str, settings: VLLMSettings, further: Mapping[str, Any]) -> Any:
+    # In this process, so that weights can be handed over in memory (`trained.TrainedVLLM`).
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", all_cores())
@@ -204,6 +206,7 @@ def _load(folder: str, settings: VLLMSettings, further: Mapping[str, Any]) -> An
             max_num_seqs=settings.max_rows,
             enable_prefix_caching=True,
             logits_processors=["o1coder_gym.policies.vllm.draws:OwnDraws"],
+            # `OwnDraws` counts the tokens so far, which asynchronous scheduling would show a step late.
             async_scheduling=False,
             use_tqdm_on_load=False,
             **(on_gpu if torch.cuda.is_available() else on_cpu),
@@ -214,7 +217,7 @@ def _load(folder: str, settings: VLLMSettings, further: Mapping[str, Any]) -> An
 
 
 def all_cores() -> str:
-    """Returns the cores that this process may use, as vLLM is told to bind its threads to them."""
+    """Returns the cores of this process in the form in which vLLM takes the cores for its threads."""
     return ",".join(map(str, sorted(os.sched_getaffinity(0))))
 
 

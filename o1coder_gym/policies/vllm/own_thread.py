@@ -26,7 +26,7 @@ class OwnThread:
         return self.submit(function).result()
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Returns what `function` will give, once those before it are done; it may be cancelled till then."""
+        """Queues `function`; returns the future of its result, which may be cancelled until it starts."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)

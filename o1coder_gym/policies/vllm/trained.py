@@ -1,4 +1,4 @@
-"""vLLM in process with the weights of a policy in training, handed over in memory."""
+"""vLLM in process with the weights of a policy in training, passed in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 class TrainedVLLM(VLLMEngine):
-    """An engine whose weights change, and whose memory of the device is free while it sleeps."""
+    """An engine with changing weights that frees its device memory while it sleeps."""
 
     def __init__(
         self, name: str, settings: VLLMSettings = DEFAULTS, *, lora_rank: int = 0, sleeps: bool = False
@@ -50,7 +50,7 @@ class TrainedVLLM(VLLMEngine):
         """Replaces all weights, one after the other; kept prefixes are dropped.
 
         Not by ``load_weights`` of the model: some backends keep weights packed, a CPU's for instance, and
-        would go on with those that they have packed already. vLLM's ``reload_weights`` packs anew.
+        would continue with those that they have packed already. vLLM's ``reload_weights`` packs again.
 
         Args:
             weights: Pairs of a name in transformers and a tensor on any device.
@@ -96,7 +96,7 @@ class TrainedVLLM(VLLMEngine):
                 # Half of the weights may be new.
                 self._broken = True
                 said = " ".join(str(error).split())[:300]
-                raise PolicyError(f"vLLM took no new weights: {type(error).__name__}: {said}") from error
+                raise PolicyError(f"vLLM refused the new weights: {type(error).__name__}: {said}") from error
 
     @contextmanager
     def awake(self) -> Iterator[None]:
@@ -130,7 +130,7 @@ class TrainedVLLM(VLLMEngine):
 
 
 def room_for(rank: int) -> int:
-    """Returns the rank that vLLM is told, at least `rank`.
+    """Returns the smallest rank that vLLM accepts and that is at least `rank`.
 
     Raises:
         PolicyError: When it makes no room for so many.

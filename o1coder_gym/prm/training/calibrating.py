@@ -1,4 +1,4 @@
-"""Calibrates a process reward model: fitted on some held-out problems, measured on the others."""
+"""Calibrates a process reward model on some held-out problems and measures it on the others."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def calibrate(
 
 
 def unseen(data: ProcessData, calibration: Calibration) -> ProcessData:
-    """Returns the rows of problems that a calibration was not fitted on, which alone can measure it."""
+    """Returns the rows of problems that a calibration was not fitted on; only those can measure it."""
     seen = set(calibration.fitted_on.get("problems", ()))
     return replace(
         data,

@@ -54,6 +54,7 @@ def pointwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
         marks = tuple(place for place, label in enumerate(row["labels"]) if label != IGNORED)
         chains.append(EncodedSteps(tuple(row["input_ids"]), marks))
         targets.extend(row["labels"][mark] for mark in marks)
+    # [K], in the order of the states.
     labels = torch.tensor(targets)
     return Probe(tuple(chains), lambda logits: pointwise_loss(logits, labels)[0])
 
@@ -62,6 +63,7 @@ def pairwise_probe(rows: Sequence[dict[str, Any]]) -> Probe:
     """Returns the probe of rows from `collators.pairwise_examples`, Eq. 4; chosen and rejected alternate."""
     sides = [tuple(row[name]) for row in rows for name in ("chosen_ids", "rejected_ids")]
     chains = tuple(EncodedSteps(ids, (len(ids) - 1,)) for ids in sides)
+    # [2P] logits: chosen at even places, rejected at odd ones.
     return Probe(chains, lambda logits: pairwise_loss(logits[::2], logits[1::2])[0])
 
 

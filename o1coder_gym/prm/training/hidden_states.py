@@ -55,10 +55,11 @@ class Reading:
                 reader.forget()  # it moves last digits, and a stopped reading must end the same
                 found = reader.states([chains[place] for place in batch])
                 self._keep([prefixes[place] for place in batch], [states.cpu() for states in found])
+        # [K, D]
         return torch.stack([self._known[name] for names in prefixes for name in names])
 
     def _unread(self, prefixes: Sequence[Sequence[str]]) -> list[int]:
-        """Returns the places of chains that together have all that is not known; the longest say the most."""
+        """Returns the indices of chains that together contain every missing state, in order."""
         covered, places = set(self._known), []
         for place in sorted(range(len(prefixes)), key=lambda place: -len(prefixes[place])):
             if not covered.issuperset(prefixes[place]):

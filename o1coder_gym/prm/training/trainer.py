@@ -81,13 +81,13 @@ def train_prm(
     *,
     resume: bool = False,
 ) -> TrainingResult:
-    """Trains ρ_PRM (Algorithm 1, step 4) and saves it; what is finished already is returned as it is.
+    """Trains ρ_PRM (Algorithm 1, step 4) and saves it; a finished training is returned unchanged.
 
     Checkpoints and TensorBoard logs lie in ``out/checkpoints``, the model in ``out/model``: the scorer
     ``prm:OUT/model``.
 
     Args:
-        model: Known name, Hub id or folder of a language model, or of a PRM trained here, to go on with.
+        model: Known name, Hub id or folder of a language model, or of a PRM trained here, to continue with.
         data: Folder made by `o1coder synthesize`; its train split is learned, its validation split measured.
         out: Run folder.
         objective: One of `OBJECTIVES`.
@@ -168,7 +168,7 @@ def require_rows(found: Examples, data: Path, objective: str, max_length: int) -
 
 
 def step_text(tokenizer: Tokenizer, step_format: str, max_length: int) -> StepText:
-    """Returns how the models that are trained here read states."""
+    """Returns the layout in which the models that are trained here read states."""
     return StepText(tokenizer, load_format(step_format), KINDS["o1coder"].layout, max_length)
 
 
@@ -242,12 +242,12 @@ def load_model(
 
 
 def set_head(model: PreTrainedModel, head: FittedHead) -> None:
-    """Gives a model a head that was fitted."""
+    """Copies a fitted head into a model."""
     model.get_submodule("score").load_state_dict({"weight": head.weight[None], "bias": head.bias[None]})
 
 
 def save_prm(model: Any, text: StepText, folder: Path, step_format: str, objective: str) -> None:
-    """Saves a model, adapters merged in, with what a scorer has to know of it."""
+    """Saves a model, adapters merged in, with all that a scorer needs to load it."""
     save_merged(model, text.tokenizer, folder)
     description: dict[str, Any] = {"kind": "o1coder", "format": step_format, "objective": objective}
     description["max_length"] = text.max_length
@@ -326,10 +326,12 @@ class StepTrainer(MeasuredByLabel, transformers.Trainer):
 
     def _measured(self, output: Any, labels: Tensor, num_items_in_batch: Tensor | float | None) -> Tensor:
         """Returns the loss of a collated batch, a part of that of the optimizer; remembers the metrics."""
+        # [B, T, 1] of a head with one label becomes [B, T].
         loss, metrics = self._loss(output.logits[..., 0], labels, num_items_in_batch)
         prefix = "" if self.model.training else "eval_"  # pyright: ignore[reportOptionalMemberAccess]
         for name, value in metrics.items():
             known = int((labels != IGNORED).sum())
+            # With their number of labels: a mean over batches would weigh a label by its batch.
             self._seen.setdefault(prefix + name, []).append((float(value), known))
         return loss
 

@@ -1,1 +1,1 @@
-"""Answers to problems: what was written, here or elsewhere, and the program that is run for it."""
+"""Answers to problems, from here or elsewhere, and the programs that are run for them."""

@@ -1,4 +1,4 @@
-"""What is run for what was written, and within which limits, as its problem says."""
+"""The program that is run for an answer, and its limits, as the problem states them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from o1coder_gym.types import Limits, Problem, Submission, Tests
 
 
 def submission(problem: Problem, written: str, tests: Tests, limits: Limits = Limits()) -> Submission:
-    """Returns what is judged of what was written: `program_of` it, on tests, within `limits_for` the problem.
+    """Returns the submission of an answer: its `program_of`, on tests, within the problem's `limits_for`.
 
     Args:
         problem: The problem.
         written: A program, or an answer, untrusted.
-        tests: What it is run on.
+        tests: The tests that it is run on.
         limits: The judge's usual ones.
     """
     program = program_of(problem, written)
@@ -30,7 +30,7 @@ def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
     These are ``cpu_s`` (CPU seconds for each test), ``memory_bytes`` and ``result_bytes``, as in `Limits`.
 
     Raises:
-        ValueError: One of them is no finite number above 0.
+        ValueError: One of them is not a finite number above 0.
     """
     stated = stated_limits(problem.meta)
     cpu_s = max(limits.cpu_s, float(stated.get("cpu_s", 0)))

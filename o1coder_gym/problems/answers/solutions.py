@@ -28,7 +28,7 @@ class Solution:
 
     Attributes:
         task_id: The problem.
-        text: What was written.
+        text: The answer's text.
         kind: How to read it.
         solution_id: As given, or agent, seed and budget of a row of results.jsonl, or the number of the row;
             of several in one row their place behind it: ``7.2``.

@@ -1,4 +1,4 @@
-"""What a format of problem files is: the fields that tell it, and the function that converts a row."""
+"""A format of problem files: the fields that identify it, and the function that converts a row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from o1coder_gym.problems.rows import ProblemRow
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a raw row stands, for rows that carry no id or split of their own.
+    """The place of a raw row, for rows without an id or split of their own.
 
     Attributes:
         group: Name of the file or set.

@@ -1,4 +1,4 @@
-"""Which format a row is in: told by its fields, or named."""
+"""The format of a row, recognised by its fields or named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NATIVE = RowFormat(frozenset(), native)
 
 
 def converter_for(raw: object) -> Converter:
-    """Tells the format of a file from its first row.
+    """Recognises the format of a file by its first row.
 
     Formats of this project come first, so that no installed package changes how their files are read.
 

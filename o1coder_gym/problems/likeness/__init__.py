@@ -1,1 +1,1 @@
-"""Which problems are one problem under several names, and which split that puts them in."""
+"""Finds one problem under several names, and assigns it one split."""

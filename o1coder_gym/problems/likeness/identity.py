@@ -40,7 +40,7 @@ def split_of(problem: Problem, validation: float) -> str:
 
 
 def question_key(problem: Problem) -> str:
-    """Returns a SHA-256 of what is asked: equal for one question in other lines, cases and marks.
+    """Returns a SHA-256 of the question that ignores layout, case and punctuation.
 
     Examples, the signature and the function's name do not count.
     """
@@ -65,7 +65,7 @@ def _plain(text: str) -> str:
 
 
 def _docstring(problem: Problem) -> str | None:
-    """Returns the docstring of the function that a prompt begins, None where a prompt is no code."""
+    """Returns the docstring of the function that a prompt begins, None where a prompt is not code."""
     try:
         with warnings.catch_warnings(action="ignore"):
             nodes = ast.walk(ast.parse(_FENCE.sub("", problem.prompt)))

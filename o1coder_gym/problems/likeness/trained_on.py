@@ -1,4 +1,4 @@
-"""Which questions a model was trained on: kept beside its weights, for whoever evaluates it later."""
+"""The questions that a model was trained on, kept beside its weights for later evaluations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = "trained_on.json"
 
 
 def write_trained_on(model: Path, problems: Iterable[Problem], *starts: str) -> None:
-    """Writes what a model was trained on, and what the model was trained on that it began as.
+    """Writes the questions that a model, and the model that it started from, were trained on.
 
     Args:
         model: Folder of the new model, or of data that one is to be trained on.

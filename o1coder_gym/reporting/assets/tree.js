@@ -406,7 +406,7 @@ function describe(tree, v, place) {
 
 function facts(tree, v) {
   const cells = [["value v", tree.value[v] === null ? "–" : tree.value[v].toFixed(3)], ["visits N", tree.visits[v].toLocaleString("en")]];
-  if (v) cells.push(["tokens", tree.tokens[v]], ["log-prob.", tree.logprob[v] === null ? "–" : tree.logprob[v].toFixed(2)]);
+  if (v) cells.push(["tokens", tree.tokens[v]], ["log-prob.", tree.logprob[v] === null ? "–" : tree.logprob[v].toFixed(2).replace("-", "−")]);
   if (v && tree.guided) cells.push(["prior P", tree.prior[v].toFixed(3)]);
   if (v && tree.score[v] !== null) cells.push(["PRM", tree.score[v].toFixed(3)]);
   if (v && tree.samples[v] > 1) cells.push(["samples", tree.samples[v]]);
@@ -439,7 +439,7 @@ function publicTests() {
 
 function wayThere(tree, v, place) {
   const path = pathTo(tree, v);
-  return path.length < 2 ? null : part("path", "Way from the question", `${path.length - 1} steps`, true, list(tree, path, v, place));
+  return path.length < 2 ? null : part("path", "Path from the question", `${path.length - 1} steps`, true, list(tree, path, v, place));
 }
 
 function below(tree, v, place) {

@@ -26,7 +26,7 @@ Scale = Callable[[float], float]
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where the axes are: x and y map values to places."""
+    """The axes: x and y map values to positions."""
 
     x: Scale
     y: Scale
@@ -59,7 +59,7 @@ def curves_chart(curves: Sequence[Curve]) -> str:
 
 
 def spending_chart(curves: Sequence[Curve]) -> str:
-    """Returns what was solved within one budget, and beside it how much of that budget was spent.
+    """Returns the share solved within one budget, and beside it the share of that budget spent.
 
     Rows of HTML instead of an SVG, so that they fit any width.
 
@@ -95,7 +95,7 @@ def interval_bar(rate: float, interval: tuple[float, float]) -> str:
 
 
 def reliability_chart(bins: Sequence[ReliabilityBin]) -> str:
-    """Returns score against what became of the steps; the diagonal is perfect calibration."""
+    """Returns scores against the values that the steps led to; the diagonal is perfect calibration."""
     size = 430
     frame = _Frame(
         x=lambda v: LEFT + v * (size - LEFT - 20),
@@ -179,7 +179,7 @@ def _names(curves: Sequence[Curve], series: Mapping[str, int], frame: _Frame) ->
 
 
 def _share_spent(point: CurvePoint) -> str:
-    """Says how much was spent where a point has left tokens unspent."""
+    """Names the share spent where a point has left tokens unspent."""
     return (
         f", {100 * point.spent / point.tokens:.0f} % spent"
         if point.thrifty and point.spent is not None

@@ -68,18 +68,23 @@ def embedded(page: str, *, height: int) -> str:
     """Returns a page as a frame of another one, e.g. of a notebook.
 
     Args:
-        page: What `html_page` returned.
+        page: A page of `html_page`.
         height: Pixels.
     """
     frame = "width:100%;border:1px solid #8884;border-radius:8px"
     return f'<iframe srcdoc="{html.escape(page)}" style="{frame};height:{height}px"></iframe>'
 
 
-def spec_words(spec: str) -> str:
-    """Returns a spec as HTML: its name, and its arguments small below it."""
+def spec_words(text: str) -> str:
+    """Returns a spec as HTML: its name, and small below it its arguments, and what tells it from others.
+
+    Args:
+        text: A spec, or ``SPEC DETAIL`` such as ``mcts?width=4 hf:tiny``.
+    """
+    spec, _, detail = text.partition(" ")
     name = name_of(spec)
-    arguments = f"<small>{breakable(spec[len(name) + 1 :])}</small>" if len(name) < len(spec) else ""
-    return breakable(name) + arguments
+    below = filter(None, (spec[len(name) + 1 :], detail))
+    return breakable(name) + "".join(f"<small>{breakable(part)}</small>" for part in below)
 
 
 def breakable(name: str) -> str:

@@ -10,7 +10,7 @@ from o1coder_gym import __version__
 from o1coder_gym.metrics import calibration_error
 from o1coder_gym.metrics.estimates import ROUGH, ROUGH_LEGEND
 from o1coder_gym.reporting.colours import UNKNOWN, series_places, value_colour
-from o1coder_gym.reporting.comparison import Comparison
+from o1coder_gym.reporting.comparison import Comparison, power_words
 from o1coder_gym.reporting.pages.charts import (
     curves_chart,
     interval_bar,
@@ -106,13 +106,14 @@ def _results(report: RunReport) -> str:
     heading: list[str] = list(_HEADINGS)
     heading[3] = f"against {name_of(report.baseline)}" if report.baseline else ""
     head = "".join(f"<th>{escape(word)}</th>" for word in heading)
-    places = _places(report)
+    places, names = _places(report), _names(report)
     budgets = dict.fromkeys(summary.setting.budget for summary in report.summaries)
+    keys = [_agent_key(summary.setting) for summary in report.summaries]
     bodies = []
     for budget in sorted(budgets, key=lambda budget: -(budget.tokens or 0)):
         rows = [
-            _result(summary, difference, places[_agent_key(summary.setting)])
-            for summary, difference in zip(report.summaries, report.differences, strict=True)
+            _result(summary, names[key], difference, places[key])
+            for key, summary, difference in zip(keys, report.summaries, report.differences, strict=True)
             if summary.setting.budget == budget
         ]
         title = (
@@ -136,9 +137,9 @@ def _results(report: RunReport) -> str:
 
 
 def _power(report: RunReport) -> str:
-    """Says what the comparisons could have shown."""
-    sizes = [100 * compared.detectable for compared in report.differences if compared is not None]
-    return f" This run could show differences of {min(sizes):.0f} points or more." if sizes else ""
+    """Describes the difference that the comparisons could have shown."""
+    told = power_words(compared for compared in report.differences if compared is not None)
+    return f" {told[0].upper()}{told[1:]}." if told else ""
 
 
 def _untested(report: RunReport) -> str:
@@ -147,12 +148,12 @@ def _untested(report: RunReport) -> str:
     return "".join(f'<p class="note"><strong>{escape(note)}</strong></p>' for note in notes)
 
 
-def _result(summary: AgentSummary, difference: Comparison | None, place: int) -> str:
+def _result(summary: AgentSummary, name: str, difference: Comparison | None, place: int) -> str:
     total, usage, mean = summary.total, summary.usage, summary.mean
     rough = ROUGH if summary.share.rough else ""
     bar = interval_bar(summary.rate, summary.interval)
     cells = [
-        f'<th scope="row">{_chip(place)}{spec_words(summary.setting.agent)}</th>',
+        f'<th scope="row">{_chip(place)}{spec_words(name)}</th>',
         f"<td>{summary.solved}/{total}{_failed(summary)}</td>",
         f'<td class="wide"><strong>{100 * summary.rate:.1f}{rough}</strong>{bar}</td>',
         f"<td>{_difference(difference)}</td>",
@@ -176,9 +177,9 @@ def _difference(compared: Comparison | None) -> str:
         return ""
     gap, told = compared.difference, escape(compared.evidence, quote=True)
     mean, low, high = (100 * number for number in (gap.mean, gap.low, gap.high))
-    numbers = f"{mean:+.1f} <small>({low:+.0f} to {high:+.0f}){ROUGH if gap.rough else ''}</small>".replace(
+    numbers = f"{mean:+.1f} <small>({low:+.1f} to {high:+.1f}){ROUGH if gap.rough else ''}</small>".replace(
         "-", "−"
-    )
+    )  # one digit: −0.1 is not 0
     if not compared.shown:
         conclusion = f"<br><small>{compared.conclusion}</small>"
         return f'<span class="soft" title="{told}">{numbers}{conclusion}</span>'
@@ -222,10 +223,11 @@ def _problems(report: RunReport) -> str:
     bands = [
         _band(report, tasks[start : start + BAND], settings, cells) for start in range(0, len(tasks), BAND)
     ]
+    table = _problem_table(report, tasks, settings, cells)
     return (
-        '<section class="problems"><h2>Problems</h2>'
-        '<p class="note">A column is a problem, from those that most agents solve to those that none does. '
-        f"{_grid_key(report)}</p>{''.join(bands)}{_problem_table(report, tasks, settings, cells)}</section>"
+        '<section class="problems"><h2>Problems</h2><p class="note">'
+        "A column is a problem, from those that most agents solve to those that none does.</p>"
+        f'<p class="note">{_grid_key(report)}</p>{"".join(bands)}{table}</section>'
     )
 
 
@@ -248,14 +250,14 @@ def _band(
     settings: Sequence[Setting],
     cells: dict[tuple[str, Setting], list[ResultRow]],
 ) -> str:
-    places = _places(report)
+    places, names = _places(report), _names(report)
     lines = []
     for setting in settings:
-        place = places[_agent_key(setting)]
+        place, name = places[_agent_key(setting)], names[_agent_key(setting)]
         marks = "".join(_mark(report, task, cells.get((task, setting), [])) for task in tasks)
         lines.append(
             f'<div class="line series" data-series="{place}">'
-            f'<span title="{escape(setting.agent, quote=True)}">{_chip(place)}{escape(setting.agent)}</span>'
+            f'<span title="{escape(name, quote=True)}">{_chip(place)}{escape(name)}</span>'
             f"<div>{marks}</div></div>"
         )
     return f'<div class="band" style="--columns:{len(tasks)}">{"".join(lines)}</div>'
@@ -279,11 +281,9 @@ def _problem_table(
     settings: Sequence[Setting],
     cells: dict[tuple[str, Setting], list[ResultRow]],
 ) -> str:
-    places = _places(report)
-    head = "".join(
-        f'<th title="{escape(setting.agent, quote=True)}">{_chip(places[_agent_key(setting)])}</th>'
-        for setting in settings
-    )
+    places, names = _places(report), _names(report)
+    keys = map(_agent_key, settings)
+    head = "".join(f'<th title="{escape(names[key], quote=True)}">{_chip(places[key])}</th>' for key in keys)
     lines = []
     for task in tasks:
         shares = [_share(cells.get((task, setting), [])) for setting in settings]
@@ -383,11 +383,16 @@ def _agent_key(setting: Setting) -> tuple[str, ...]:
     return setting.agent, setting.problems, setting.policy, setting.format
 
 
+def _names(report: RunReport) -> dict[tuple[str, ...], str]:
+    """Returns the name of each agent, as in the curves: with its policy or format where there are several."""
+    return {_agent_key(setting): name for setting, name in agent_names(report.summaries).items()}
+
+
 def _places(report: RunReport) -> dict[tuple[str, ...], int]:
     """Returns the place of each agent, as in the curves; budgets of one agent share it."""
-    names = agent_names(report.summaries)
+    names = _names(report)
     places = series_places(names.values())
-    return {_agent_key(setting): places[name] for setting, name in names.items()}
+    return {key: places[name] for key, name in names.items()}
 
 
 def _chip(place: int) -> str:

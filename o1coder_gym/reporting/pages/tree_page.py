@@ -35,7 +35,7 @@ def tree_page(
 
     Args:
         trees: Of one problem, at least one; the first is shown first.
-        hidden: What the hidden tests said about the answers.
+        hidden: Verdicts of the hidden tests on the answers.
         links: Addresses of the ``report`` and of the ``previous`` and ``next`` problem, those that there are.
 
     Raises:
@@ -71,7 +71,7 @@ def test_lines(problem: Problem) -> list[str]:
 
 
 def test_line(problem: Problem, test: TestCase) -> str:
-    """Returns a test as people write it: a call and what it should give, an assertion, input and output."""
+    """Returns a test as people write it: a call with its expected result, an assertion, input and output."""
     match test:
         case CallTest(args, expected):
             return f"{problem.entry_point}({args.strip()[1:-1].strip()}) == {expected}"
@@ -126,7 +126,7 @@ def _tree(tree: SearchTree, hidden: Verdicts) -> dict[str, Any]:
 
 
 def _as_said(step_format: StepFormat, step: Step, index: int) -> str:
-    """Returns a step as the model reads it in the prompts of later steps."""
+    """Returns a step in the form in which prompts of later steps show it."""
     return step_format.render(step, index).rstrip()
 
 

@@ -1,4 +1,4 @@
-"""What a reader of results is to know: rows that do not count, failed, or have no hidden tests."""
+"""Notes for readers of results: rows that do not count, failed, or have no hidden tests."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from o1coder_gym.reporting.results.summaries import AgentSummary
 
 
 def missing_note(rows: Iterable[ResultRow]) -> str:
-    """Says how many rows do not count; empty if all do."""
+    """Returns a sentence on the rows that do not count; empty if all do."""
     found = list(rows)
     missing = sum(not row.counted for row in found)
     return f"Left out: {missing} of {len(found)} rows, which the judge could not decide." if missing else ""
 
 
 def overdrawn_note(rows: Iterable[ResultRow]) -> str:
-    """Says how many searches spent more than they were given; empty if none did."""
+    """Returns a sentence on searches that exceeded their budget; empty if none did."""
     found = list(rows)
     overdrawn = sum(row.overdrawn for row in found)
     if not overdrawn:
@@ -28,13 +28,13 @@ def overdrawn_note(rows: Iterable[ResultRow]) -> str:
 
 
 def failed_note(summaries: Iterable[AgentSummary]) -> str:
-    """Says how many rows of which agents failed; empty if none did."""
+    """Returns a sentence on the failed rows of each agent; empty if none failed."""
     failed = [f"{one.failed} of {one.agent}" for one in summaries if one.failed]
     return f"Failed, and counted as not solved: {', '.join(failed)}." if failed else ""
 
 
 def untested_note(rows: Iterable[ResultRow]) -> str:
-    """Says which problems have no hidden tests; empty if all have some, judged or not (`missing_note`)."""
+    """Returns a sentence on problems without hidden tests; empty if all have some, judged or not."""
     found = list(rows)
     lacking = list(dict.fromkeys(row.task_id for row in found if row.untested and row.counted))
     if not lacking:

@@ -1,4 +1,4 @@
-"""Result rows of a benchmark: what they say, and how they are read."""
+"""Result rows of a benchmark, and their reader."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ORACLE = "oracle"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What was compared: rows of one setting differ in problem and seed only.
+    """A setting that is compared: its rows differ in problem and seed only.
 
     Attributes:
         problems: Name or path of the problem set.
@@ -64,7 +64,7 @@ class ResultRow:
         value: The agent's own estimate in [0, 1].
         code: The chosen program, None without one.
         steps: Reasoning steps of the chosen path, the code step included.
-        usage: What was spent.
+        usage: The cost of the search.
         error: Empty, or one line on why there is no answer.
         problems: Name or path of the problem set.
         policy: Policy spec.
@@ -104,7 +104,7 @@ class ResultRow:
 
     @property
     def missing(self) -> str:
-        """Says why there is no program, where there is none."""
+        """Returns the reason if there is no program."""
         if self.error:
             return "error"
         return "cut by the budget" if self.cut else "no program"
@@ -121,7 +121,7 @@ class ResultRow:
 
     @property
     def counted(self) -> bool:
-        """Whether the row says something of the agent: it does not where the judge could not decide.
+        """Whether the row counts for the agent: it does not if the judge could not decide.
 
         An agent that ends in an error, or without a program, has failed.
         """
@@ -144,7 +144,7 @@ class ResultRow:
 
     @property
     def setting(self) -> Setting:
-        """What the row is an instance of."""
+        """The setting that the row belongs to."""
         return Setting(self.problems, self.policy, self.format, self.agent, self.budget)
 
     def to_row(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def read_results(folder: Path) -> list[ResultRow]:
             rows = _once(_rows(found))
             failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
     except (KeyError, TypeError, ValueError) as error:
-        raise JournalError(f"{folder}: holds a row that is no result: {error!r}") from error
+        raise JournalError(f"{folder}: holds a row that is not a result: {error!r}") from error
     if failed:
         answered = {(row.setting, row.seed, row.task_id) for row in rows}
         rows += (row for key, row in failed.items() if key not in answered)
@@ -207,7 +207,7 @@ def read_results(folder: Path) -> list[ResultRow]:
 
 
 def _once(rows: Iterable[ResultRow]) -> list[ResultRow]:
-    """Leaves out rows that are there already."""
+    """Drops duplicate rows."""
     found: dict[tuple[Any, ...], ResultRow] = {}
     for row in rows:
         found.setdefault((row.task_id, row.seed, row.run, setting_key(row)), row)

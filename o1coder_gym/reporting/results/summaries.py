@@ -23,7 +23,7 @@ class AgentSummary:
 
     Attributes:
         agent: Its agent with parameters, and whatever else tells it from the other settings.
-        setting: What the rows have in common.
+        setting: The setting that the rows share.
         solved: Rows with every hidden test passed.
         total: Rows that count, see `ResultRow.counted`.
         share: Share of the problems solved, seeds averaged within a problem.
@@ -58,7 +58,7 @@ class AgentSummary:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval over problems."""
+        """The share's 95 % interval over problems."""
         return self.share.low, self.share.high
 
     @property
@@ -89,7 +89,7 @@ def group(rows: Iterable[ResultRow]) -> dict[Setting, list[ResultRow]]:
 
 
 def labels(settings: Sequence[Setting]) -> dict[Setting, str]:
-    """Names each setting by its agent and by what is not the same in all of them."""
+    """Names each setting by its agent and by all that differs between settings."""
     vary = [
         name
         for name in ("problems", "policy", "format", "budget")

@@ -8,13 +8,13 @@ from o1coder_gym.runs.budget import Budget
 
 
 def budget_words(budget: Budget) -> str:
-    """Says what a budget allows, e.g. "1,024 tokens"."""
+    """Returns a budget in words, e.g. "1,024 tokens"."""
     limits = [(unit, limit) for unit, limit in asdict(budget).items() if limit is not None]
     return ", ".join(_limit_words(unit, limit) for unit, limit in limits) or "no limit"
 
 
 def counted(number: float, noun: str) -> str:
-    """Says a number of things, e.g. "1 simulation", "1,024 tokens"."""
+    """Returns a number of things in words, e.g. "1 simulation", "1,024 tokens"."""
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
@@ -25,5 +25,5 @@ def _limit_words(unit: str, limit: float) -> str:
 
 
 def share_words(share: float | None) -> str:
-    """Says a share in [0, 1], e.g. "98 %"; nothing for None."""
+    """Formats a share in [0, 1], e.g. "98 %"; empty for None."""
     return "" if share is None else f"{100 * share:.0f} %"

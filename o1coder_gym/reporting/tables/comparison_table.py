@@ -1,40 +1,36 @@
-"""Comparisons as one table of the terminal, a line each."""
+"""Comparisons as a terminal table with a line each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from o1coder_gym.metrics.estimates import ROUGH, ROUGH_LEGEND
 from o1coder_gym.metrics.significance import fewest_differing
-from o1coder_gym.reporting.comparison import Comparison
+from o1coder_gym.reporting.comparison import Comparison, power_words
 from o1coder_gym.reporting.tables.places import Pair
-from o1coder_gym.reporting.tables.terminal_table import name_lines
+from o1coder_gym.reporting.tables.terminal_table import legend_text, name_lines
 
 LEGEND = (
-    "+ solves more, − solves less, = no difference shown, ? too few problems differ to tell\n"
-    "points: difference of the shares solved, paired by problem, with its 95 % interval\n"
+    "+ more, − fewer solved, = no difference shown, ? too few problems differ\n"
+    "points: difference of shares solved, paired by problem, with its 95 % interval\n"
     "p: exact permutation test, corrected for all lines of a budget (Holm)"
 )
 _HEADINGS = ("", "%", "% of it", "points (95 %)", "differ", "p")
 
 
-def comparison_table(pairs: Sequence[Pair], width: int) -> Table:
-    """Builds the table: a part per budget, or per place that is compared with.
+def comparison_table(pairs: Sequence[Pair], width: int) -> Group:
+    """Builds the table and its legend: a section per budget, or per place of comparison.
 
     Args:
         pairs: At least one.
         width: Columns of the terminal; names are broken so that the table fits, where numbers leave room.
     """
-    note = f"\n{ROUGH_LEGEND}" if any(pair.comparison.difference.rough for pair in pairs) else ""
-    weakest = min(pair.comparison.detectable for pair in pairs)
-    note += f"\nso many problems could show differences of {100 * weakest:.0f} points or more"
-    table = Table(
-        caption=LEGEND + note, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     cells = {id(pair): _cells(pair.comparison) for pair in pairs}
     room = _room(list(cells.values()), width)
     table.add_column("compared", no_wrap=True)
@@ -51,7 +47,7 @@ def comparison_table(pairs: Sequence[Pair], width: int) -> Table:
         for pair in part:
             name = Text("\n".join(name_lines(pair.name, room)))
             table.add_row(name, *cells[id(pair)], style="" if pair.comparison.shown else "dim")
-    return table
+    return Group(table, legend_text(_legend(pairs)))
 
 
 def change_lines(pairs: Sequence[Pair]) -> Iterator[str]:
@@ -63,14 +59,20 @@ def change_lines(pairs: Sequence[Pair]) -> Iterator[str]:
 
 
 def failure_lines(pairs: Sequence[Pair]) -> Iterator[str]:
-    """Yields what is wrong with the first's answers to the problems that only the second of a pair solves."""
+    """Yields the faults of the first's answers to problems that only the second of a pair solves."""
     for pair in pairs:
         yield f"{pair.name}, where only {pair.against} solves" + (f" @ {pair.budget}" if pair.budget else "")
         yield from (f"  {count:3} {name}" for name, count in pair.failures.items())
 
 
+def _legend(pairs: Sequence[Pair]) -> str:
+    rough = any(pair.comparison.difference.rough for pair in pairs)
+    power = power_words(pair.comparison for pair in pairs)
+    return "\n".join(filter(None, (LEGEND, ROUGH_LEGEND * rough, power)))
+
+
 def _parts(pairs: Sequence[Pair]) -> dict[tuple[str, str], list[Pair]]:
-    """Returns the pairs by what stands second and the budget."""
+    """Returns the pairs by their second member and the budget."""
     found: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs:
         found.setdefault((pair.against, pair.budget), []).append(pair)

@@ -21,7 +21,7 @@ SUFFIXES: Mapping[str, str] = {"csv": ".csv", "latex": ".tex", "parquet": ".parq
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table without a look.
+    """A table without formatting.
 
     Attributes:
         name: Of its file, without an ending.
@@ -33,7 +33,7 @@ class Grid:
 
 
 def write_grid(grid: Grid, path: Path) -> Path:
-    """Writes a table in the format that the file's ending says, and returns the file.
+    """Writes a table in the format of the file's suffix, and returns the file.
 
     Raises:
         UsageError: When there is no format for that ending.

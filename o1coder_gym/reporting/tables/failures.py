@@ -1,4 +1,4 @@
-"""What is wrong with an answer, by rules that read nothing but its result row: for counting, not for judging.
+"""Faults of answers, found by rules that read only the result row: for counting, not for judging.
 
 The rules ask in the order of `RULES` and the first that holds names the failure, so counts add up to the
 answers. What the worked example of a format leaves in programs is asked for: types in words, which are no
@@ -82,7 +82,7 @@ def failure_of(row: ResultRow) -> str:
 
 
 def count_failures(rows: Iterable[ResultRow], tasks: Collection[str]) -> dict[str, int]:
-    """Counts what is wrong with the answers to some problems, in the order of `RULES`.
+    """Counts the faults of answers to some problems, in the order of `RULES`.
 
     Args:
         rows: Of one setting; those that do not count and those that solve their problem are left out.

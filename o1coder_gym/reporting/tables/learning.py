@@ -33,10 +33,10 @@ _MEASURED = ("auc", "accuracy", "pair_accuracy", "calibration_error")
 
 
 def learning_grids(run: Path) -> list[Grid]:
-    """Reads what a run learned, batch by batch or stage by stage, or how a scorer was measured.
+    """Reads a run's learning, batch by batch or stage by stage, or the measurement of a scorer.
 
     Returns:
-        The table of the figure first; nothing where it is no such run.
+        The table of the figure first; nothing where it is not such a run.
 
     Raises:
         JournalError: When a file is damaged.
@@ -51,7 +51,7 @@ def learning_grids(run: Path) -> list[Grid]:
 
 
 def _scorer_grids(file: Path) -> Iterator[Grid]:
-    """Yields what `experiments.training.prm.measure_scorer` wrote."""
+    """Yields the tables of what `experiments.training.prm.measure_scorer` wrote."""
     if not file.exists():
         return
     try:

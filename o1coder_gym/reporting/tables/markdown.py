@@ -1,4 +1,4 @@
-"""Results as report.md: what was run, a row per setting, and a grid with a row per problem."""
+"""Results as report.md: the run's settings, a row per setting, and a grid with a row per problem."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def markdown_report(
     config: Mapping[str, Any],
     pages: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Writes report.md: what was run, a row per setting, and a grid with a row per problem.
+    """Writes report.md: the run's settings, a row per setting, and a grid with a row per problem.
 
     Args:
         title: First line.

@@ -12,7 +12,7 @@ from o1coder_gym.runs.budget import UNLIMITED
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What the rows of one setting say beyond how many are solved.
+    """Measures of one setting beyond the share solved.
 
     Attributes:
         name: Of the setting.
@@ -27,7 +27,7 @@ class Measures:
 
 
 def measures(rows: Iterable[ResultRow]) -> list[Measures]:
-    """Measures every setting, in order of first appearance; of the rows that count."""
+    """Measures every setting over the rows that count, in order of first appearance."""
     groups = group(row for row in rows if row.counted)
     names = labels(list(groups))
     return [Measures(names[setting], _pass_at(found), _flops(found)) for setting, found in groups.items()]

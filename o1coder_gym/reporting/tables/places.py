@@ -1,4 +1,4 @@
-"""What is compared with what: rows of runs, by folder, agent and budget, ``FOLDER#AGENT@1024``."""
+"""The sides of a comparison: rows of runs, by folder, agent and budget, ``FOLDER#AGENT@1024``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ class Place:
     name: str
     rows: Sequence[ResultRow]
 
+    def named(self, agent: str) -> str:
+        """Returns the name of one of its agents beside those of other places."""
+        return self.name if len({row.agent for row in self.rows}) == 1 else f"{self.name}#{agent}"
+
     @property
     def groups(self) -> dict[Setting, list[ResultRow]]:
         """The rows by setting."""
@@ -48,15 +52,17 @@ class Pair:
     """Two groups of rows, compared.
 
     Attributes:
+        setting: Of the first; its agent has the name of its place where places are compared (`Place.named`).
         comparison: Of the first with the second.
         changes: The problems on which they differ.
         name: Of the first, as short as the budget beside it allows.
         against: Of the second, likewise.
-        budget: What both were allowed, in words; empty where the names say it.
-        failures: What is wrong with the first's answers to the problems that it lost, counted
+        budget: The budget of both, in words; empty where the names say it.
+        failures: Faults of the first's answers to the problems that it lost, counted
             (`failures.RULES`).
     """
 
+    setting: Setting
     comparison: Comparison
     changes: Changes
     name: str
@@ -104,7 +110,7 @@ def _of_budget(folder: str, rows: Sequence[ResultRow], limit: int) -> list[Resul
 
 
 def compare_places(places: Sequence[Place], baseline: str, format: str | None = None) -> list[Pair]:
-    """Compares one place's agents with a baseline among them, or all other places with the first.
+    """Compares one place's agents with a baseline among them, or several places with the first.
 
     Where two places have several settings, those of the same agent and budget are compared. The tests are
     corrected for all comparisons of a budget (Holm).
@@ -136,11 +142,13 @@ def _within(place: Place, baseline: str, format: str | None) -> list[Pair]:
     for setting, one in found.items():
         other = partner(setting, groups, agent, format)
         name, against = (names[replace(side, budget=UNLIMITED)] for side in (setting, other))
-        pairs.append(_pair(one, groups[setting], groups[other], name, against, budget_words(setting.budget)))
+        budget = budget_words(setting.budget)
+        pairs.append(_pair(setting, one, groups[setting], groups[other], name, against, budget))
     return pairs
 
 
 def _pair(
+    setting: Setting,
     one: Comparison,
     a: Sequence[ResultRow],
     b: Sequence[ResultRow],
@@ -149,15 +157,15 @@ def _pair(
     budget: str = "",
 ) -> Pair:
     found = changes(a, b)
-    return Pair(one, found, name, against, budget, count_failures(a, found.lost))
+    return Pair(setting, one, found, name, against, budget, count_failures(a, found.lost))
 
 
 def _across(a: Place, b: Place) -> list[Pair]:
-    """Compares two places: agent by agent where they have agents in common, else the one with the other."""
+    """Compares two places: agent by agent if they share agents, else one with the other."""
     groups_a, groups_b = a.groups, b.groups
     if len(groups_a) == len(groups_b) == 1:
         found = compare_rows(a.rows, b.rows, (a.name, b.name))
-        return [_pair(found, a.rows, b.rows, a.name, b.name)]
+        return [_pair(_renamed(a, *groups_a), found, a.rows, b.rows, a.name, b.name)]
     same = [
         (one, other)
         for one in groups_a
@@ -171,12 +179,17 @@ def _across(a: Place, b: Place) -> list[Pair]:
     titles = [f"{x.agent} @ {budget_words(x.budget)}" for x, _ in same]
     return [
         _pair(
+            _renamed(a, x),
             compare_rows(groups_a[x], groups_b[y], (f"{a.name}#{title}", f"{b.name}#{title}")),
             groups_a[x],
             groups_b[y],
-            f"{a.name}#{x.agent}",
+            a.named(x.agent),
             b.name,
             budget_words(x.budget),
         )
         for title, (x, y) in zip(titles, same, strict=True)
     ]
+
+
+def _renamed(place: Place, setting: Setting) -> Setting:
+    return replace(setting, agent=place.named(setting.agent))

@@ -1,4 +1,4 @@
-"""Results as a table of the terminal: a line an agent, or agents × budgets where there are several."""
+"""Results as a terminal table: a line per agent, or agents × budgets if there are several."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -41,8 +41,8 @@ _DISPENSABLE = ("tests", "runs", "tokens", "latency", "spent")
 """Columns that a terminal too narrow for all goes without, the first ones first; the report has them."""
 
 
-def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = WIDTH) -> RenderableType:
-    """Builds the table that the terminal shows.
+def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = WIDTH) -> Group:
+    """Builds the terminal table.
 
     It leaves out the programs committed and the samples drawn, which the report has.
 
@@ -50,20 +50,28 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = W
         summaries: At least one.
         title: Stands above it.
         width: Columns of the terminal. Names are broken between their words; where budgets take more room
-            than there is, the table goes on below.
+            than there is, the table continues below.
     """
     budgets = sorted(dict.fromkeys(one.setting.budget for one in summaries), key=_size)
     if len(budgets) == 1:
         return _one_budget(summaries, title, width)
     parts = [_grid(summaries, part, width) for part in _that_fit(summaries, budgets, width)]
-    parts[0].title = title
     timed = any(one.timed for one in summaries)
     failed = "\nfailed runs count as not solved" if any(one.failed for one in summaries) else ""
-    _caption(parts[-1], GRID_LEGEND + LATENCY_LEGEND * timed + _totals(summaries), failed, summaries)
-    return parts[0] if len(parts) == 1 else Group(*parts)
+    legend = GRID_LEGEND + LATENCY_LEGEND * timed + _totals(summaries)
+    return Group(_heading_text(title), *parts, legend_text(legend + _notes(summaries) + failed))
 
 
-def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Table:
+def legend_text(words: str) -> Text:
+    """Returns what stands below a table, as wide as the terminal: a caption is as narrow as its table."""
+    return Text(words, style="table.caption")
+
+
+def _heading_text(title: str) -> Text:
+    return Text(title, style="table.title")  # a table's own title is folded to the width of the table
+
+
+def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Group:
     numbers: list[dict[str, str]] = [
         dict(zip(HEADINGS, _numbers(summary), strict=True)) for summary in summaries
     ]
@@ -72,13 +80,12 @@ def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Ta
         if _room(shown, numbers, width) < _LEAST and heading in shown:
             shown.remove(heading)
     table = _table(shown)
-    table.title = title
     room, names = max(_LEAST, _room(shown, numbers, width)), _names(summaries)
     for summary, cells in zip(summaries, numbers, strict=True):
         table.add_row(_broken(names[_agent(summary)], room), *(Text(cells[one]) for one in shown))
     told = failed_note(summaries)
-    _caption(table, LEGEND, f"\n{told[0].lower()}{told[1:-1]}" if told else "", summaries)
-    return table
+    failed = f"\n{told[0].lower()}{told[1:-1]}" if told else ""
+    return Group(_heading_text(title), table, legend_text(LEGEND + _notes(summaries) + failed))
 
 
 def _grid(summaries: Sequence[AgentSummary], budgets: Sequence[Budget], width: int) -> Table:
@@ -140,7 +147,7 @@ def _two_lines(cell: str) -> Text:
 
 
 def _numbers(summary: AgentSummary) -> tuple[str, ...]:
-    """Returns what the terminal shows of a setting behind its name, where there is one budget."""
+    """Returns the cells after a setting's name in a table of one budget."""
     usage, mean = summary.usage, summary.mean
     return (
         f"{summary.solved}/{summary.total}" + ("*" if summary.untested else ""),
@@ -154,30 +161,31 @@ def _numbers(summary: AgentSummary) -> tuple[str, ...]:
 
 
 def _table(headings: Sequence[str]) -> Table:
-    table = Table(caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("agent", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
-def _caption(table: Table, legend: str, failed: str, summaries: Sequence[AgentSummary]) -> None:
+def _notes(summaries: Sequence[AgentSummary]) -> str:
+    """Says what the signs in the cells mean, and what is not in them."""
     counts = dict.fromkeys(f"{one.untested} of {one.total}" for one in summaries if one.untested)
     note = f"\n*: {', '.join(counts)} rows have no hidden tests and are never solved" if counts else ""
     note += f"\n{ROUGH_LEGEND}" if any(one.share.rough for one in summaries) else ""
     missing = sum(one.missing for one in summaries)
     note += f"\nleft out: {missing} rows that the judge could not decide" if missing else ""
-    table.caption = legend + note + failed
+    return note
 
 
 def _totals(summaries: Sequence[AgentSummary]) -> str:
-    """Says how many runs each share is of, where that is one number."""
+    """Returns the number of runs behind each share, if it is the same for all."""
     totals = {one.total for one in summaries}
     return f"\n{next(iter(totals)):,} runs an agent and budget" if len(totals) == 1 else ""
 
 
 def _names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:
-    """Names each agent, whatever its budget, by what tells it from the others."""
+    """Names each agent, whatever its budget, by all that distinguishes it from the others."""
     return labels(list(dict.fromkeys(map(_agent, summaries))))
 
 
@@ -194,7 +202,7 @@ def _width(cell: str) -> int:
 
 
 def _room(headings: Sequence[str], rows: Sequence[Mapping[str, str]], width: int) -> int:
-    """Returns how long a name's line may be; two blanks stand between columns, one at each edge."""
+    """Returns the width of a name's line; two blanks stand between columns, one at each edge."""
     return (
         width
         - 2

@@ -52,7 +52,7 @@ class AskedJudge(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Cancels queued programs and takes no more."""
+        """Cancels queued programs and refuses further ones."""
 
     def evaluate(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
@@ -62,6 +62,8 @@ class AskedJudge(ABC):
         try:
             return [future.result() for future in futures]
         finally:
+            # Also when one of them raised or the caller was interrupted: nobody waits for the others any
+            # more.
             cancel(futures)
 
     async def evaluate_async(
@@ -84,7 +86,7 @@ class AskedJudge(ABC):
         stop_at_failure: bool = False,
         room: int | None = None,
     ) -> Generator[tuple[int, Verdict], None, None]:
-        """Yields verdicts as they come, each with the place of its program: a slow one holds up no other.
+        """Yields verdicts as they arrive, each with its program's index: a slow program delays no other.
 
         Args:
             submissions: Programs; drawn only while fewer than `room` are in progress, so that whoever makes
@@ -97,6 +99,8 @@ class AskedJudge(ABC):
         """
         done: SimpleQueue[Future[Verdict]] = SimpleQueue()
         places: dict[Future[Verdict], int] = {}
+        # Drawn lazily: a generator of programs, e.g. one that samples them, is slowed down to the judge's
+        # pace.
         waiting = enumerate(submissions)
 
         def ask(count: int) -> None:
@@ -123,6 +127,6 @@ class AskedJudge(ABC):
 
 
 def cancel(futures: Sequence[Future[Any]]) -> None:
-    """Cancels what has not begun."""
+    """Cancels the runs that have not started."""
     for future in futures:
         future.cancel()

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TypeAlias
 
-from o1coder_gym.errors import CalledOff, InfrastructureError, O1CoderError
+from o1coder_gym.errors import Cancelled, InfrastructureError, O1CoderError
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.callers.asking import AskedJudge
 from o1coder_gym.sandbox.judge import Judge, default_judge
@@ -37,7 +37,7 @@ class ConcurrentJudge(AskedJudge):
 
     @property
     def workers(self) -> int:
-        """Zygotes of the judge at most."""
+        """The largest number of zygotes."""
         return self._inner.workers
 
     @property
@@ -123,7 +123,7 @@ class _Feed:
                 os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:
-        """Cancels queued requests and waits for those that run."""
+        """Cancels queued requests and waits for running ones."""
         with self._changed:
             if self._closed:
                 return
@@ -135,7 +135,7 @@ class _Feed:
                 os.close(self._bell)
         for _, future in left:
             if future.set_running_or_notify_cancel():
-                future.set_exception(CalledOff("the concurrent judge was closed"))
+                future.set_exception(Cancelled("the concurrent judge was closed"))
         if thread is not None and self.owner == os.getpid():
             thread.join()
 
@@ -172,7 +172,7 @@ class _Feed:
 
 
 def _drained(asked: deque[_Asked]) -> list[_Asked]:
-    """Returns what was queued; item by item, so that the stream that takes from it meanwhile shares none."""
+    """Empties the queue item by item, so that a stream that takes from it meanwhile gets other items."""
     found: list[_Asked] = []
     with contextlib.suppress(IndexError):
         while True:

@@ -70,17 +70,17 @@ class JudgePool(AskedJudge):
 
     @property
     def usable(self) -> bool:
-        """Whether it takes programs: it is open, and no copy in a fork, where its threads are not."""
+        """Whether the pool takes programs: it is open, and not a forked copy, which lacks its threads."""
         return not self._closed and self._owner == os.getpid()
 
     @property
     def workers(self) -> int:
-        """Most zygotes of all processes."""
+        """The largest number of zygotes in all processes."""
         return self._workers
 
     @property
     def parallel(self) -> int:
-        """Programs that the processes take before one is judged."""
+        """Programs that the processes accept before one is judged."""
         return sum(member.slots for member in self._members)
 
     @property
@@ -94,14 +94,14 @@ class JudgePool(AskedJudge):
         return max(0, sum(len(member.away) for member in self._members) - self._workers)
 
     def submit(self, submission: Submission, /, *, stop_at_failure: bool = False) -> Future[Verdict]:
-        """Sends one program to a process, as soon as one has room; it cannot be cancelled then.
+        """Sends one program to the first process with room; from then on it cannot be cancelled.
 
         A test that cannot be run on any program is told by the future.
         """
         return self._put(_Question("submit", submission, {"stop_at_failure": stop_at_failure}))
 
     def submit_run(self, submission: Submission, /) -> Future[tuple[Output, ...]]:
-        """Sends one program whose outputs are asked for, as `submit` does."""
+        """Sends one program as `submit` does, for its outputs."""
         return self._put(_Question("submit_run", submission, {}))
 
     async def evaluate_async(
@@ -113,7 +113,7 @@ class JudgePool(AskedJudge):
         return await asyncio.to_thread(self.evaluate, submissions, stop_at_failure=stop_at_failure)
 
     def close(self) -> None:
-        """Waits for the programs that processes have, and ends the processes; who waits for room is told."""
+        """Waits for programs in progress, and ends the processes; callers waiting for room get an error."""
         if not self.usable:
             return
         with self._room:
@@ -130,12 +130,14 @@ class JudgePool(AskedJudge):
                 self._room.wait_for(lambda: self._closed or any(one.free for one in self._members))
             if not self.usable:
                 raise InfrastructureError("the judge pool is closed, or belongs to another process")
+            # The one with most room: with equal programs that is round robin, and a slow one fills up and is
+            # passed over.
             max(self._members, key=lambda one: one.free).take(asked)
         return asked.answer
 
 
 class _Member:
-    """One process of a pool, and the thread that listens to it. Its state belongs to who holds `room`."""
+    """One process of a pool, and the thread that listens to it. The lock `room` guards its state."""
 
     def __init__(self, room: threading.Condition, workers: int, settings: str, number: int) -> None:
         # More than run, so that none of its workers waits for the way here and back; but none that could only
@@ -163,7 +165,7 @@ class _Member:
 
     @property
     def free(self) -> int:
-        """Programs that it has room for."""
+        """The number of further programs that the process has room for."""
         return self.slots - len(self.away)
 
     def take(self, asked: _Question) -> None:
@@ -175,7 +177,7 @@ class _Member:
         self._wanted.set()
 
     def end(self) -> None:
-        """Says that nothing more will come; after its last answer the process closes its end."""
+        """Announces the end of requests; after its last answer the process closes its end."""
         self._ending = True
         self._wanted.set()
         if not self.away:
@@ -198,7 +200,7 @@ class _Member:
         self._channel = Connection(near.detach())
 
     def _listen(self) -> None:
-        """Passes answers on; a process that died is replaced."""
+        """Passes on answers, and replaces a dead process."""
         while True:
             try:
                 number, result = self._channel.recv()
@@ -224,10 +226,11 @@ class _Member:
 
     def _hang_up(self) -> None:
         with suppress(OSError), socket.socket(fileno=os.dup(self._channel.fileno())) as near:
+            # Half of the connection: answers that are on their way still arrive.
             near.shutdown(socket.SHUT_WR)
 
     def _died(self) -> bool:
-        """Starts another process as soon as one is needed; returns whether the end was asked for."""
+        """Starts another process as soon as one is needed; returns whether this one was asked to end."""
         self._process.wait()
         for asked in self._given_up():
             asked.answer.set_exception(InfrastructureError(f"{_DEATHS} processes of the judge died over it"))
@@ -243,7 +246,7 @@ class _Member:
         return False
 
     def _given_up(self) -> list[_Question]:
-        """Counts a death for each program that the dead process had; takes out those that had too many."""
+        """Counts a death for each program of the dead process; removes programs with too many deaths."""
         with self._room:
             self._channel.close()
             for number, asked in self.away.items():
@@ -256,14 +259,14 @@ class _Member:
         return given_up
 
     def _send_again(self) -> None:
-        """Sends the next of the programs that a dead process had."""
+        """Sends the next program of a dead process."""
         self._alone = self._again.popleft() if self._again else None
         if self._alone is not None:
             self._send(self._alone, self.away[self._alone])
 
 
 def _plain(value: Any) -> Any:
-    """Returns a setting as JSON has it."""
+    """Returns a setting as a JSON value."""
     return value if value is None or isinstance(value, str | float | int) else list(value)
 
 
@@ -281,7 +284,7 @@ os.register_at_fork(after_in_child=_renew_lock)
 
 
 def shared_judge() -> AskedJudge:
-    """Returns the judge of many callers that this process shares.
+    """Returns this process's shared judge of many callers.
 
     It has the zygotes of `default_judge`, or where these are too many for one process, those of a pool.
     """

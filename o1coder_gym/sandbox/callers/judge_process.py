@@ -1,4 +1,4 @@
-"""One process of a judge pool: judges what comes over a connection, and answers in the order of the verdicts.
+"""One process of a judge pool: it judges the requests of a connection and answers as verdicts arrive.
 
     python -m o1coder_gym.sandbox.callers.judge_process DESCRIPTOR WORKERS SETTINGS
 
@@ -27,7 +27,7 @@ _Answers: TypeAlias = "SimpleQueue[tuple[int, object] | None]"
 
 
 def serve(channel: Connection, workers: int, settings: dict[str, Any]) -> None:
-    """Answers until the other end has closed the connection."""
+    """Answers until the other end closes the connection."""
     answers: _Answers = SimpleQueue()
     # Whoever reads questions must not wait until an answer is read: the other end reads none while it sends.
     sender = threading.Thread(target=_send, args=(channel, answers), name="answers")
@@ -40,7 +40,7 @@ def serve(channel: Connection, workers: int, settings: dict[str, Any]) -> None:
 
 
 def _judge(channel: Connection, workers: int, settings: dict[str, Any], answers: _Answers) -> None:
-    """Queues an answer to each question, until there are no more."""
+    """Queues an answer to each request, until there are no more."""
 
     def tell(number: int, future: Future[Any]) -> None:
         answers.put((number, future.exception() or future.result()))
@@ -54,6 +54,7 @@ def _judge(channel: Connection, workers: int, settings: dict[str, Any], answers:
         while True:
             number, method, submission, keywords = channel.recv()
             try:
+                # `method` comes from the pool alone, which names two of this project's own.
                 getattr(many, method)(submission, **keywords).add_done_callback(partial(tell, number))
             except O1CoderError as error:
                 answers.put((number, error))
@@ -63,7 +64,7 @@ def _judge(channel: Connection, workers: int, settings: dict[str, Any], answers:
 
 
 def _send(channel: Connection, answers: _Answers) -> None:
-    """Sends what is queued, until nothing more comes."""
+    """Sends the queued answers, until the end of the queue."""
     while (one := answers.get()) is not None:
         with suppress(OSError):  # nobody is there any more
             channel.send(one)

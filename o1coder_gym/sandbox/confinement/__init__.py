@@ -1,1 +1,1 @@
-"""What the operating system puts around a candidate. Imports nothing when imported."""
+"""The confinement of a candidate by the operating system. Imports nothing when imported."""

@@ -1,4 +1,4 @@
-"""What a zygote is made to be: its layers, and the few files of this machine that candidates may read.
+"""The plan of a zygote: its layers, and the few files of this machine that candidates may read.
 
 Zygotes import this file; what they do not need stays out of it, as each page of a zygote costs every fork.
 """

@@ -33,7 +33,7 @@ _FRESH_STREAMS: tuple[Step, ...] = (
     (os.dup2, (0, 1)),
     (os.dup2, (0, 2)),
 )
-"""Opens standard streams anew: flags and locks set on those of the zygote would reach later children."""
+"""Opens standard streams again: flags and locks set on those of the zygote would reach later children."""
 
 
 class Confinement(NamedTuple):

@@ -1,4 +1,4 @@
-"""Landlock: which files a process may read and write, from within and for good."""
+"""Landlock: a process restricts, irrevocably, which files it may read and write."""
 
 from __future__ import annotations
 
@@ -47,8 +47,10 @@ def ruleset(readable: Iterable[str], writable: Iterable[str]) -> int:
         OSError: When the kernel has no Landlock.
     """
     version = abi()
+    # All rights that this kernel knows: only those that are handled are denied unless a rule grants them.
     handled = _FILE_RIGHTS_BY_ABI.get(version, _FILE_RIGHTS_SINCE_ABI_5)
     attributes = struct.pack("=Q", handled)
+    # The structure grew with the versions: an older kernel refuses one with fields that it does not know.
     if version >= 4:
         attributes += struct.pack("=Q", _BIND_AND_CONNECT_TCP)
     if version >= 6:
@@ -56,12 +58,13 @@ def ruleset(readable: Iterable[str], writable: Iterable[str]) -> int:
     rules = syscall("landlock_create_ruleset", attributes, len(attributes), 0)
     for paths, rights in ((readable, _READ), (writable, _WRITE)):
         for path in filter(os.path.exists, paths):
+            # A right that is not handled may not be granted either.
             _permit(rules, path, rights & handled)
     return rules
 
 
 def restrict(rules: int) -> None:
-    """Puts this process under the rules for good.
+    """Applies the rules to this process, irrevocably.
 
     Raises:
         OSError: When the kernel refused.
@@ -73,6 +76,7 @@ def _permit(rules: int, path: str, rights: int) -> None:
     """Adds one rule; a plain file takes only the rights that files have."""
     if not os.path.isdir(path):
         rights &= _OF_FILES
+    # O_PATH needs no right to read: the rule is about the place, not about its content.
     target = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         syscall("landlock_add_rule", rules, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, target), 0)

@@ -28,7 +28,7 @@ _SHARED_USER_ROOM = 512
 
 
 class _Access(enum.Enum):
-    """How programs of another user than root read the library and the packages."""
+    """How programs of a user other than root read the library and the packages."""
 
     DIRECT = enum.auto()
     HELD = enum.auto()
@@ -38,11 +38,11 @@ class _Access(enum.Enum):
 
 
 class Surroundings(NamedTuple):
-    """What a zygote ended up with.
+    """The confinement that a zygote achieved.
 
     Attributes:
         missing: Why a layer does not hold, by its name; those that hold are absent.
-        confinement: What children put on themselves.
+        confinement: The confinement that children apply to themselves.
         scratch: Folder that candidates may write to, None if there is none.
         first_process: Whether the zygote is the first process of its own namespace.
         watched: Whether programs could leave something in the kernel that goes with the zygote.
@@ -56,7 +56,7 @@ class Surroundings(NamedTuple):
 
 
 def put_on(blueprint: Blueprint) -> Surroundings:
-    """Confines the zygote, as far as the machine lets it, and says how far that was.
+    """Confines the zygote as far as the machine allows, and returns what was achieved.
 
     Raises:
         SandboxError: When programs would run as root with nothing between them and root's files.
@@ -118,13 +118,14 @@ def _wanted(blueprint: Blueprint, layer: str, missing: dict[str, str]) -> bool:
 
 
 def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, str]) -> bool:
-    """Goes on inside namespaces and a new root, if that works."""
+    """Enters namespaces and a new root, if that works."""
     root = namespaces.Root(
         readable=blueprint.readable,
         hidden=blueprint.hidden,
         packages=blueprint.package_files,
         owner=os.geteuid() if uid is None else uid,
     )
+    # In a child first: an attempt that fails half-way would leave this process in a place of neither kind.
     if reason := namespaces.probe(root):
         missing["namespaces"] = reason
         return False
@@ -134,7 +135,7 @@ def _enter_namespaces(blueprint: Blueprint, uid: int | None, missing: dict[str, 
 
 
 def _open_library(blueprint: Blueprint, inside: bool, confined: bool) -> _Access:
-    """Sees to it that another user can read the library and the packages; returns how.
+    """Makes the library and the packages readable for another user; returns how.
 
     Args:
         blueprint: Says what has to be read.
@@ -144,18 +145,21 @@ def _open_library(blueprint: Blueprint, inside: bool, confined: bool) -> _Access
     for packages, files in ((blueprint.packages, blueprint.package_files), ({}, ())):
         folders = library.folders(packages.values())
         if library.for_all(folders):
+            # The new root shows every file at its path, with ways to it that all may go; outside of it the
+            # ways are those of the machine.
             if inside or all(map(privileges.open_to_all, (*blueprint.readable, *files))):
                 return _Access.DIRECT
             if library.can_be_held(folders):
                 library.hold(folders)
                 return _Access.HELD
+        # Reading as root exposes nothing more: the namespaces or Landlock bound what can be named at all.
         if confined:
             return _Access.OF_ROOT
     return _Access.DIRECT if inside else _Access.OF_ROOT
 
 
 def _switch_user(uid: int, access: _Access, oversees: bool, inside: bool, missing: dict[str, str]) -> bool:
-    """Takes a user id of its own; returns whether it has.
+    """Switches to a user id of its own; returns whether that worked.
 
     Args:
         uid: The id to take.
@@ -229,6 +233,7 @@ def _without(paths: Iterable[str], hidden: tuple[str, ...]) -> Iterator[str]:
 
 def _adopt_orphans() -> None:
     """Has processes that a candidate leaves behind become children of the zygote."""
+    # Else they would go to process 1 of the machine, where nobody kills them.
     set_child_subreaper = 36
     prctl(set_child_subreaper, 1)
 

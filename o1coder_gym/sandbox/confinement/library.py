@@ -65,6 +65,7 @@ def hold(found: Iterable[str]) -> None:
     places: dict[str, str] = {}
     for number, folder in enumerate(found, LOWEST_DESCRIPTOR):
         descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        # At fixed numbers, above those of a child's channels: children close what lies between.
         os.dup2(descriptor, number)
         os.close(descriptor)
         places[folder] = f"/proc/self/fd/{number}"
@@ -82,6 +83,7 @@ def _relocate(places: Mapping[str, str]) -> None:
         if isinstance(finder, PackageFinder):
             finder.folders = {name: moved(folder, places) for name, folder in finder.folders.items()}
     sys.path_importer_cache.clear()
+    # The search that fails has read every folder on the path, and their listings are kept.
     importlib.util.find_spec(_ABSENT_MODULE)
 
 

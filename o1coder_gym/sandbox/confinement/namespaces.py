@@ -72,6 +72,8 @@ def enter(root: Root) -> None:
     Raises:
         OSError: When the kernel refused; the process is then in an undefined place.
     """
+    # A user namespace is the second choice: one's own id is the only one in it, so programs cannot get
+    # another.
     if not _unshare_as_root():
         _unshare_as_user()
         root = root._replace(owner=os.geteuid())
@@ -134,6 +136,7 @@ def _build(root: Root) -> None:
     # Where / is shared, as systemd makes it, mounts in here would show up outside.
     mount(None, "/", None, _RECURSIVE | _PRIVATE)
     _mount_memory(_SITE, "size=1m,mode=755,nr_inodes=4096", 0)
+    # Before what is shown: the interpreter itself may lie below the scratch folder's place.
     islands = _mount_scratch(root)
     for path in root.readable:
         _show(path)
@@ -228,6 +231,7 @@ def _bind(path: str, target: str) -> None:
 def _set_read_only(target: str) -> None:
     """Remounts read-only; flags that a user namespace has locked are kept, as the kernel demands."""
     current = os.statvfs(target).f_flag
+    # A remount that would drop one of them is refused with EPERM.
     flags = current & (_NO_SUID | _NO_DEVICES | _NO_EXECUTION | _NO_ATIME | _NO_DIR_ATIME)
     if current & _STATVFS_RELATIVE_ATIME:
         flags |= _RELATIVE_ATIME

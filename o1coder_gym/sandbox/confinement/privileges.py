@@ -112,6 +112,7 @@ def drop_capabilities() -> None:
         except OSError:
             break  # one past the last capability, or not allowed: then there are none to drop
     prctl(_AMBIENT, _CLEAR_ALL_AMBIENT)
+    # Behind the bounding set, which needs a capability to be reduced.
     syscall("capset", struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
     # Else a process of the same user could read this memory (ptrace, /proc/PID/mem).
     prctl(_SET_DUMPABLE, 0)

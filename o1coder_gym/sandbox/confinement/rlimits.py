@@ -1,4 +1,7 @@
-"""Resource limits, soft and hard: those of all jobs in the zygote, those of one job in its children."""
+"""Resource limits, soft and hard: those of all jobs in the zygote, those of one job in its children.
+
+The kernel enforces them, memory among them. `zygote/supervisor.py` enforces CPU time exactly, and wall time.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,7 @@ def address_space() -> int:
     low, high = 0, _MOST_PAGES if hard == resource.RLIM_INFINITY else hard // mmap.PAGESIZE
     while high - low > 1:
         middle = (low + high) // 2
+        # The soft limit alone: a hard one could not be raised again.
         resource.setrlimit(resource.RLIMIT_AS, (middle * mmap.PAGESIZE, hard))
         try:
             mmap.mmap(-1, mmap.PAGESIZE).close()
@@ -57,6 +61,8 @@ def of_job(cpu_s: float, address_space: int) -> list[tuple[Callable[..., None], 
         cpu_s: CPU seconds; the kernel kills a little later, as the supervisor's backstop.
         address_space: Bytes of address space in all.
     """
+    # Soft and hard alike: a program could raise a soft one again. CPU limits are whole seconds, rounded up
+    # and one more, so that the supervisor, which is exact, comes first.
     values = ((resource.RLIMIT_AS, address_space), (resource.RLIMIT_CPU, math.ceil(cpu_s) + 1))
     return [(resource.setrlimit, (kind, _pair(kind, value))) for kind, value in values]
 

@@ -23,6 +23,7 @@ def sweep(folder: str) -> bool:
             os.chmod(folder, _MODE)
         if os.listdir(folder):
             _empty(folder, os.stat(folder).st_dev)
+        # A time of change would tell the next program that another one has been here.
         if os.stat(folder).st_mtime_ns:
             os.utime(folder, (0, 0))
     except OSError:

@@ -93,6 +93,7 @@ def install_child(own_files: bool) -> None:
         OSError: When the kernel refused.
     """
     child_filter = _CHILD_FILTERS[own_files]
+    # The filter is made in the zygote, but whose process id is allowed is known in the child alone.
     child_filter.write_pid(os.getpid())
     _install(child_filter)
 
@@ -121,6 +122,7 @@ def _base_program() -> list[Instruction]:
         program += [(_JUMP_GREATER_EQUAL, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
     for name, flags in _MESSAGES.items():
         program += _unless_flag(name, flags, _OUT_OF_BAND)
+    # An allow-list: a call that a later kernel brings is refused until somebody has looked at it.
     for name in (*PROGRAM_CALLS, *_SUPERVISION, *_PERMISSIONS, "kill", "tgkill", "prctl", "prlimit64"):
         program += _answer(name, _ALLOW)
     for name in _ABSENT:
@@ -139,6 +141,7 @@ def _child_program(own_files: bool) -> list[Instruction]:
     Args:
         own_files: Whether all files that a child could own are those of its scratch folder.
     """
+    # The architecture is checked by the zygote's filter: of several filters the strictest answer counts.
     program: list[Instruction] = [(_LOAD, 0, 0, _NUMBER_OFFSET)]
     # Threads may be made, processes may not.
     program += _for_call(
@@ -237,6 +240,7 @@ class _Filter:
         self._buffer = (ctypes.c_char * len(self._code)).from_buffer(self._code)
         self._program = _Program(len(program), ctypes.addressof(self._buffer))
         self._constants = (ctypes.c_uint32 * (2 * len(program))).from_buffer(self._code)
+        # An instruction is two words of 32 bits, and its constant is the second.
         self._pids = [2 * at + 1 for at, instruction in enumerate(program) if instruction[3] == _OWN_PID]
         self.address = ctypes.c_void_p(ctypes.addressof(self._program))
 

@@ -1,4 +1,4 @@
-"""What a program may leave in the kernel where no system call filter holds it: objects, keys, limits.
+"""Traces that a program may leave in the kernel without a system call filter: objects, keys, limits.
 
 System V objects and keys outlive the process that makes them. A user namespace or a user id of its own
 keeps them from everybody else, not from the next program of the same zygote.
@@ -29,7 +29,7 @@ _libc = ctypes.CDLL(None)
 
 
 def condition() -> Condition:
-    """Returns how things stand; equal before and after a program that has left nothing."""
+    """Returns the state of these traces; equal before and after a program that has left none."""
     return (
         _shared_memories(),
         _semaphores(),
@@ -42,7 +42,7 @@ def condition() -> Condition:
 
 
 def forget_keys() -> None:
-    """Parts a child, before it runs a program, from the keys of the children before it.
+    """Separates a child, before it runs a program, from the keys of earlier children.
 
     It gets a session keyring of its own. The first child closes the keyrings of the user for good; the
     persistent one cannot be closed, but nobody can keep the next child from emptying it.

@@ -85,6 +85,8 @@ class HandleTable:
         Raises:
             ValueError: When the limit of objects is reached.
         """
+        # By identity: two equal objects are two handles, and `is` in a test says what it would say in one
+        # process. The table keeps the object alive, so its id is never reused.
         if id(value) not in self._numbers:
             if len(self._objects) >= self._limit:
                 raise ValueError("too many objects returned")
@@ -166,6 +168,7 @@ def _is_plain(value: Any) -> bool:
 def _is_flat(values: list[Any]) -> bool:
     """Whether a list holds only small scalars, within the weight."""
     kinds = set(map(type, values))
+    # The smallest and the largest stand for all: two passes in C instead of one test an item in Python.
     if kinds == {int}:
         return min(values) >= -_SMALL and max(values) < _SMALL
     return kinds <= _SCALARS and sum(map(_weight, values)) <= MAX_WEIGHT
@@ -208,7 +211,7 @@ class _Encoder:
         return write(self, value, depth + 1)
 
     def spend(self, weight: int) -> None:
-        """Takes `weight` from what is left."""
+        """Subtracts `weight` from the room."""
         self.room -= weight
         if self.room < 0:
             raise ValueError("value is too large")
@@ -254,6 +257,7 @@ class _Encoder:
 
     def row(self, value: Any, depth: int) -> Any:
         items = self.items(tuple.__iter__(value), depth)
+        # Names matter only to a tester, which may ask for them; a comparison sees a tuple.
         fields = getattr(type(value), "_fields", None) if self.lazy and type(value) is not tuple else None
         return {"N": [[*map(str, fields)], items]} if type(fields) is tuple else {"t": items}
 
@@ -297,7 +301,7 @@ class _Encoder:
         return {"D": [name, [getattr(value, field) for field in fields], zone]}
 
     def collection(self, value: Any, depth: int) -> Any:
-        """Writes a mapping of `collections` as what it is."""
+        """Writes a mapping of `collections` with its type."""
         name = type(value).__name__
         if name not in ("Counter", "OrderedDict", "defaultdict"):
             return self.other(value, depth)
@@ -305,9 +309,10 @@ class _Encoder:
         return {"k": [name, self.mapping(value, depth)["d"], self.tree(factory, depth)]}
 
     def iterator(self, value: Any, depth: int) -> Any:
-        """Writes what an iterator yields, or gives it away."""
+        """Writes an iterator's items, or a handle of it."""
         if self.lazy and self.handles is not None:
             return {"G": self.handles.number(value)}
+        # Bounded, for an iterator may have no end; one item more says whether that was all.
         items = self.items(islice(value, MAX_YIELDED), depth)
         if len(items) == MAX_YIELDED and next(iter(value), self) is not self:
             raise ValueError(f"an iterator of more than {MAX_YIELDED:,} items")

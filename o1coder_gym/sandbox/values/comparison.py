@@ -37,7 +37,7 @@ def same(got: str | bytes, expected: str, tol: float | None = None) -> bool:
     """Returns whether an encoded result matches the expected result of a call test.
 
     Args:
-        got: What the candidate's process wrote; any bytes.
+        got: The answer of the candidate's process; any bytes.
         expected: Written by `codec.encode` in the trusted process.
         tol: A float ``b`` accepts ``a`` if ``abs(a - b) <= tol + tol * abs(b)``; None means the default.
     """
@@ -172,6 +172,7 @@ class Equality:
         """Whether two trees stand for equal values."""
         if self.rows:
             got, expected = _as_list(got), _as_list(expected)
+        # Numbers first: 1, 1.0, True and Fraction(1) are one value in four kinds of trees.
         number = number_of(expected)
         if number is not None:
             other = number_of(got)
@@ -209,6 +210,7 @@ class Equality:
                 return self._matched(pairs, wanted, lambda pair: self.key(pair[0]), self.trees)
             case "y" | "D":
                 return got_body == body
+            # As Python compares ranges: by what they yield, without yielding it.
             case "r":
                 return range(*got_body) == range(*body)
         return False
@@ -227,6 +229,8 @@ class Equality:
         """
         if len(got) != len(expected):
             return False
+        # Sorting takes n log n whatever the values; a set of them would have to hash what a candidate has
+        # chosen.
         got, expected = sorted(got, key=key), sorted(expected, key=key)
         if all(map(same, got, expected)):
             return True
@@ -251,6 +255,7 @@ class Equality:
             return self.strict and isinstance(got, float) and math.isnan(got)
         if not self.tol and not self.relative:
             return False  # a difference in floats may be 0 where == says that there is one
+        # By part: a tolerance of the distance would let a large real part hide a wrong imaginary one.
         if isinstance(expected, complex) or isinstance(got, complex):
             left, right = complex(got), complex(expected)
             return isinstance(expected, complex) and (
@@ -259,6 +264,8 @@ class Equality:
         if not isinstance(expected, float):
             return False
         relative = self.tol if self.relative is None else self.relative
+        # As `numpy.isclose`: |a − b| ≤ tol + rel · |b|, where b is the expected one. Infinity is near to
+        # nothing but itself.
         return math.isfinite(expected) and abs(got - expected) <= self.tol + relative * abs(expected)
 
     def key(self, tree: Tree) -> tuple[Any, ...]:
@@ -345,6 +352,7 @@ def brief(encoded: str | bytes, limit: int = 200) -> str:
     """Returns at most `limit` characters that show an encoded value to people; never raises."""
     encoded = _text(encoded)
     try:
+        # Bit by bit: of a value of many megabytes only what is shown is written.
         pieces = _pieces(read_tree(encoded))
         shown = ""
         while len(shown) <= limit and (piece := next(pieces, None)) is not None:

@@ -51,6 +51,7 @@ def truth(got: str, expected: bool) -> bool:
 
 def identity(got: str, expected: str) -> bool:
     """Whether ``got is`` the constant None, True or False, encoded."""
+    # None, True and False have one text each, so equal texts mean the same object.
     return got == expected
 
 
@@ -98,6 +99,7 @@ def equal_as_set(got: str, expected: str) -> bool:
         for item in _items(read_tree(got), len(wanted)):
             key = PYTHON_EQUALITY.key(item)
             place = bisect_left(wanted, key)
+            # Beyond the last place this raises IndexError, one of MALFORMED: an item larger than all wanted.
             if wanted[place] != key:
                 return False
             found[place] = True
@@ -119,6 +121,7 @@ def _truth(tree: Tree) -> bool:
             return len(body) > 0
         case "r":
             return len(range(*body)) > 0
+    # Iterators, types and objects without a truth value of their own are true.
     return tag in ("g", "y", "h")
 
 

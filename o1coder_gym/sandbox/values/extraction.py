@@ -74,6 +74,7 @@ def extract(test: AssertTest | CheckTest, entry_point: str) -> tuple[Expectation
             translation.check_module(body)
         else:
             translation.statements(body)
+    # Whatever was refused: a tester process can run every test, so in doubt it does.
     except (ValueError, TypeError, RecursionError):
         return None
     return tuple(translation.found)
@@ -99,7 +100,7 @@ def looks_at_arguments(code: str) -> bool:
 
 
 def reach_into_program(code: str, entry_point: str) -> str:
-    """Says by what a test acts on the program's process as on its own; empty if by nothing.
+    """Names the means by which a test acts on the program's process as on its own; empty if there is none.
 
     Patched modules, captured output and warnings are those of the tester's process: a right program would
     fail. A context manager of the program could swallow what is asserted within it. A test that is too long
@@ -140,6 +141,8 @@ class _Translation(Evaluator):
     """
 
     def __init__(self, entry_point: str) -> None:
+        # Bound to something without a value: a test that uses the program as data, not as a call, is left to
+        # the tester.
         super().__init__({entry_point: _Opaque("program")}, BUILTINS)
         self.found: list[Expectation] = []
         self._passed: dict[int, Any] = {}
@@ -185,6 +188,7 @@ class _Translation(Evaluator):
             case ast.Assign(targets=[target], value=value):
                 self.bind(target, self.value(value))
             case ast.For(target=target, iter=source, body=body, orelse=[]):
+                # Loops are unrolled: each turn may make calls of its own, all of which become expectations.
                 for item in self.items_of(source):
                     self.bind(target, item)
                     self.statements(body)
@@ -196,6 +200,7 @@ class _Translation(Evaluator):
                     self.imported(module, alias.asname or alias.name, f"{module}.{alias.name}")
             case ast.Expr(value=ast.Constant()) | ast.Pass():
                 pass
+            # A bare name does nothing; other expressions might, and are not translated.
             case ast.Expr(value=ast.Name(id=name)) if name in BUILTINS or name == "print":
                 pass
             case _:
@@ -203,12 +208,13 @@ class _Translation(Evaluator):
 
     def imported(self, module: str, name: str, path: str) -> None:
         """Binds what an import of the standard library binds."""
+        # An import that fails would fail the test; that of the standard library cannot.
         if module.partition(".")[0] not in sys.stdlib_module_names or name == "*":
             raise NotConstant("not of the standard library")
         self.names[name] = _Opaque(path)
 
     def name(self, node: ast.Name) -> Any:
-        """Returns what a name stands for, unless a call may have changed it."""
+        """Returns a name's value, unless a call may have changed it."""
         value = super().name(node)
         self.weigh(value)
         if isinstance(value, _Opaque) or any(id(part) in self._passed for part in _mutable_parts(value)):
@@ -216,7 +222,7 @@ class _Translation(Evaluator):
         return value
 
     def condition(self, node: ast.expr) -> None:
-        """Reads what an assert asserts."""
+        """Reads the condition of an assert."""
         match node:
             case ast.BoolOp(op=ast.And(), values=parts):
                 for part in parts:
@@ -230,6 +236,7 @@ class _Translation(Evaluator):
             case ast.Compare(left=left, ops=[operation], comparators=[right]) if self.has_program(node):
                 self.comparison(left, operation, right)
             case _:
+                # A condition without the program: true whatever the program does, or the test can never pass.
                 if not self.value(node):
                     raise NotConstant("a false assertion")
 
@@ -281,6 +288,8 @@ class _Translation(Evaluator):
                 args, center, bound = self.arguments(called), self.value(other), self.value(limit)
             case _:
                 raise NotConstant("not a distance")
+        # Exact types: an object with arithmetic of its own would be asked here for what Python asks in the
+        # test.
         if type(center) not in (int, float, complex) or type(bound) not in (int, float):
             raise NotConstant("not numbers")
         met_by = partial(expectation.near, center=center, bound=bound, inclusive=inclusive)
@@ -353,7 +362,7 @@ class _Translation(Evaluator):
 
 
 class _Opaque:
-    """What a name is bound to that has no constant value: the program, or an import."""
+    """The value of a name that is not constant: the program, or an import."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -50,8 +50,9 @@ def encode_literal(source: str) -> str:
     ``Decimal(…)`` count as literals.
 
     Raises:
-        ValueError: When `source` is no literal, or a larger one than the codec takes.
+        ValueError: When `source` is not a literal, or a larger one than the codec takes.
     """
+    # The common case: JSON's parser reads it many times faster than Python's, and to the same value.
     if _PLAIN.fullmatch(source):
         try:
             return encode(_read_plain(source) if _LONG_NUMBER.search(source) else json.loads(source))
@@ -75,6 +76,7 @@ def with_short_numbers(source: str) -> str:
         tokens = [*tokenize.generate_tokens(io.StringIO(source).readline)]
     except (SyntaxError, tokenize.TokenError):
         return source
+    # From the end, so that what is replaced does not move the places of what is still to be.
     for token in reversed(tokens):
         if token.type == tokenize.NUMBER and _LONG_NUMBER.fullmatch(token.string):
             row, start = token.start
@@ -164,13 +166,13 @@ class Evaluator:
             raise NotConstant(str(error)) from error
 
     def spend(self, amount: int) -> None:
-        """Takes `amount` from the room."""
+        """Subtracts `amount` from the room."""
         self.room -= amount
         if self.room < 0:
             raise NotConstant("too large")
 
     def weigh(self, value: Any) -> None:
-        """Spends what it takes to walk through all of `value`.
+        """Spends the cost of walking through all of `value`.
 
         Shared parts count each time: ``b = [a, a]; c = [b, b]; …`` is small in memory, exponential to walk.
         """
@@ -200,7 +202,7 @@ class Evaluator:
                 raise NotConstant("cannot assign")
 
     def name(self, node: ast.Name) -> Any:
-        """Returns what a name stands for."""
+        """Returns a name's value."""
         if node.id not in self.names:
             raise NotConstant(f"{node.id} is unknown")
         return self.names[node.id]
@@ -216,7 +218,7 @@ class Evaluator:
         return values
 
     def items_of(self, node: ast.expr) -> list[Any]:
-        """Returns what a loop over `node` takes, in an order that does not depend on hashing."""
+        """Returns the items of a loop over `node`, in an order that does not depend on hashing."""
         source = self._comprehension(node) if isinstance(node, ast.GeneratorExp) else self.value(node)
         if not isinstance(source, list | tuple | dict | str | range):
             raise NotConstant("cannot loop")
@@ -273,7 +275,7 @@ class Evaluator:
             right = self.value(comparator)
             self.weigh((left, right))
             if isinstance(operation, ast.In | ast.NotIn) and isinstance(right, range):
-                self.spend(len(right))  # what is no int is sought item by item
+                self.spend(len(right))  # what is not an int is sought item by item
             if not _COMPARE[type(operation)](left, right):
                 return False
             left = right
@@ -351,7 +353,7 @@ def _may_collide(value: Any) -> bool:
 
 
 def _growth(operation: ast.operator, left: Any, right: Any) -> int:
-    """Returns what the result of an operation costs beyond its operands.
+    """Returns the cost of an operation's result beyond its operands.
 
     Raises:
         NotConstant: When the operation is not one to take here.

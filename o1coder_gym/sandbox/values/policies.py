@@ -1,4 +1,4 @@
-"""Comparison policies: when a result counts as the expected one, by name.
+"""Comparison policies by name: each decides when a result counts as the expected one.
 
 The official graders of data sets disagree about blank lines, numbers and tuples; a row says by the name of
 a policy which of them it was made for. docs/verdicts.md has what each official grader accepts beside what
@@ -31,10 +31,10 @@ class SameValue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One notion of a right result.
+    """One notion of equality with the expected result.
 
     Attributes:
-        accepts: What counts as equal, for people.
+        accepts: A description of what counts as equal.
         text: Compares standard outputs.
         value: Compares results of calls.
     """
@@ -58,13 +58,14 @@ def named(name: str) -> Policy:
     policy = POLICIES.get(base)
     if policy is None:
         nearest = get_close_matches(base, POLICIES, n=1)
-        guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise ValueError(f"unknown comparison policy {name!r}; known: {', '.join(sorted(POLICIES))}{guess}")
+        guess = f"; did you mean {nearest[0]!r}? K" if nearest else "; k"
+        raise ValueError(f"unknown comparison policy {name!r}{guess}nown: {', '.join(sorted(POLICIES))}")
     if not numbers:
         return policy
     try:
         absolute, relative = map(float, numbers * 2 if len(numbers) == 1 else numbers)
     except ValueError:
+        # Out of range, so that the one error below says what is expected.
         absolute = relative = -1.0
     if base != "numbers" or not (0 <= absolute < 1e300 and 0 <= relative < 1e300):
         raise ValueError(f"comparison policy {name!r}: only numbers takes one or two tolerances ≥ 0")
@@ -84,6 +85,7 @@ def numbers_within(absolute: float, relative: float) -> Policy:
 
 def _wrapped(equality: Equality, got: str | bytes, expected: str) -> bool:
     """Whether two results are equal, or one is the only item of the other."""
+    # As the graders of APPS and TACO: rows of these sets wrap an answer in a list, or do not.
     return equality.texts(got, expected) or equality.wrapped_texts(got, expected)
 
 
@@ -93,6 +95,7 @@ def _lines(same_token: out.SameToken) -> SameText:
 
 
 _strict = Equality(DEFAULT_TOLERANCE, strict=True).texts
+# As the graders of sets whose rows are JSON: it has no tuples, and its keys are texts.
 _json = replace(PYTHON_EQUALITY, rows=True, keys=True)
 _apps_number = partial(out.near_number, absolute=1e-8, relative=1e-5)
 _contest_number = partial(out.near_number, absolute=1e-6, relative=1e-6)

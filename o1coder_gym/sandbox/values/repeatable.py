@@ -53,6 +53,7 @@ def repeatable(source: bytes, prelude: bytes = b"") -> bool:
     imports = [
         name.split() for one, _, several in found for name in (several.split(",") if several else [one])
     ]
+    # What an import binds: setting an attribute of it would last, as `sys.maxsize = 1` does.
     bound = {name for words in imports for name in (words[0].partition(".")[0], words[-1]) if words}
     bound.update(name for _, names, _ in found for name in _NAME.findall(names))
     modules = {words[0] for words in imports if words}

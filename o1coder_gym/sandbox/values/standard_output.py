@@ -1,4 +1,4 @@
-"""Equality of standard outputs: how two texts are cut into lines and tokens, and when two tokens agree.
+"""Equality of standard outputs: texts are cut into lines and tokens, and tokens compared.
 
 The work is bounded by the bytes of both texts, and what is kept in memory by the expected one: lines are
 counted before they are cut.
@@ -30,8 +30,8 @@ def same_stdout(got: str, expected: str, tol: float | None = None) -> bool:
     """Whether two standard outputs agree: the same tokens on the same lines, numbers by their value.
 
     Args:
-        got: What the program printed.
-        expected: What it should have printed.
+        got: The program's output.
+        expected: The expected output.
         tol: Absolute and relative tolerance of tokens that are written as floats in `expected`; None means
             equal numbers.
     """
@@ -49,6 +49,7 @@ def by_lines(got: str, expected: str, same_line: SameLine) -> bool:
     got, expected = got.strip(), expected.strip()
     if got == expected:
         return True
+    # Counted before they are cut: a program may print millions of lines where three are expected.
     if got.count("\n") != expected.count("\n"):
         return False
     return all(map(same_line, got.split("\n"), expected.split("\n")))
@@ -99,7 +100,7 @@ def same_text(got: str, expected: str) -> bool:
 def same_number(got: str, expected: str) -> bool:
     """Whether two tokens are the same text or exactly the same number, as ``0.50`` and ``0.5`` are.
 
-    Two integers are compared as text: ``007`` may be no number.
+    Two integers are compared as text: ``007`` may not be a number.
     """
     return got == expected or _same_decimal(got, expected)
 
@@ -120,6 +121,7 @@ def _same_decimal(got: str, expected: str) -> bool:
         return False
     if _INTEGER.fullmatch(got) and _INTEGER.fullmatch(expected):
         return got == expected
+    # Decimal, not float: 0.1 and 0.10000000000000001 are two numbers.
     return Decimal(got) == Decimal(expected)
 
 

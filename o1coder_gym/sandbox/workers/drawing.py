@@ -1,4 +1,4 @@
-"""Makes the blueprint in the trusted process: finds the files of this machine that programs must read."""
+"""Makes the blueprint in the trusted process: it finds the files that programs must read."""
 
 from __future__ import annotations
 
@@ -40,11 +40,14 @@ def draw(layers: Iterable[str], packages: Iterable[str]) -> Blueprint:
     layers = tuple(layers)
     if unknown := set(layers) - set(LAYERS):
         raise UsageError(f"unknown sandbox layers {sorted(unknown)}; known: {', '.join(LAYERS)}")
+    # Only what an interpreter needs to start and to import its standard library; the rest of the machine is
+    # not named.
     readable = _existing([*_LIBRARIES, *_SYSTEM_FILES, *_standard_library(), *_linked_libraries()])
     folders = {name: folder for name in packages if (folder := _package_folder(name))}
     return Blueprint(
         layers=layers,
         readable=readable,
+        # Folders of packages within the readable ones, and this project, whose data hold tests and answers.
         hidden=_existing(
             filter(below(readable), [*_package_stores(readable), str(Path(__file__).parents[2])])
         ),

@@ -12,6 +12,7 @@ from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.sandbox.confinement.blueprint import Blueprint
 from o1coder_gym.sandbox.workers.worker import Worker, WorkerDied
 
+# A zygote is replaced after so many jobs: whatever a child can wear out in it, it is not for ever.
 _JOBS_PER_ZYGOTE = 10_000
 _FAILED_STARTS = 3
 
@@ -48,6 +49,8 @@ class Pool:
         Raises:
             InfrastructureError: When no zygote can be started.
         """
+        # Remembered: a judge that has had one full batch will have others, and each worker gets a core of its
+        # own.
         self._has_full_batches = self._has_full_batches or wanted >= self._size
         kind = [worker for worker in self._workers if worker.loaded is loaded]
         free = [worker for worker in kind if not worker.busy]
@@ -59,6 +62,7 @@ class Pool:
             self._workers.append(worker)
             kind.append(worker)
             free.append(worker)
+        # Those that have just been started are not ready; they are given jobs when they greet.
         return [worker for worker in free if worker.missing is not None][: min(wanted, room)]
 
     def _free_cores(self) -> set[int]:
@@ -74,13 +78,13 @@ class Pool:
         return {min(sorted(cores), key=load.__getitem__)}
 
     def wait_s(self) -> float:
-        """Seconds until a worker is overdue; infinite if none has anything to do."""
+        """Seconds until a worker is overdue; infinite if none is busy."""
         return min((worker.deadline for worker in self._workers), default=math.inf) - time.monotonic()
 
     def overdue(self) -> list[Worker]:
         """Returns the workers that have not answered in time."""
         now = time.monotonic()
-        return [worker for worker in self._workers if worker.deadline <= now]
+        return [worker for worker in self._workers if worker.is_overdue(now)]
 
     def greeted(self, worker: Worker) -> None:
         """Records that a worker has become ready."""
@@ -88,7 +92,7 @@ class Pool:
         self.missing = dict(worker.missing or {})
 
     def retire_if_worn(self, worker: Worker) -> None:
-        """Closes a worker that cannot or should not take another job."""
+        """Closes a worker that can or should take no further job."""
         if not worker.clean or worker.jobs >= _JOBS_PER_ZYGOTE:
             self.retire(worker)
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from typing import BinaryIO
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.sandbox.confinement.blueprint import INTERPRETER_VARIABLES, Blueprint
 from o1coder_gym.sandbox.wire import (
+    ASKING,
     BEGUN_FRAME,
     FAILED,
     REPORT,
@@ -31,6 +32,7 @@ from o1coder_gym.sandbox.wire import (
     pack_request,
     unpack_report,
 )
+from o1coder_gym.sandbox.workers.waiting import run_delay_s, waited_s
 
 _START_S = 60.0
 _GRACE_S = 30.0
@@ -40,6 +42,9 @@ slowly use up their CPU limits take twenty-one."""
 _MOST_STARVED = 7
 """Likewise as a multiple of the CPU limit of a job, which may be longer."""
 _STOP_S = 5.0
+_PIDFDS = 2
+"""Processes of a job at most."""
+_WHOLE_REPORT = socket.MSG_WAITALL | getattr(socket, "MSG_CMSG_CLOEXEC", 0)  # which Linux has
 _CHUNK = 1 << 16
 _NO_FOLDER = "/nonexistent"
 """Home and temporary folder, unless the zygote gets a scratch folder of its own."""
@@ -79,14 +84,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A finished job: how its children ended, and all that they wrote.
+    """A finished job: its children's endings and their output.
 
     Attributes:
         children: How they ended, in the order of the payloads.
-        answers: What each of them wrote to its channel.
-        stdout: What the program printed.
+        answers: The output of each to its channel.
+        stdout: The program's standard output.
         overflow: Whether one of them wrote more than it may.
-        wall_s: Seconds from the job's start to its end.
+        wall_s: Seconds from the job's start to its end, without those in which it waited for a core.
     """
 
     children: tuple[ChildReport, ...]
@@ -101,7 +106,7 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One zygote and the job that it does.
+    """One zygote and its current job.
 
     Attributes:
         missing: Reasons for absent layers, by layer name; None until the zygote is ready.
@@ -142,6 +147,10 @@ class Worker:
         self._lines: list[_Line] = []
         self._stop_sent = False
         self._started = 0.0
+        self._most_s = 0.0
+        self._waited_s = 0.0
+        self._waited_share = 0.0
+        # A pair, not a listening socket: nobody else can connect, and each end notices the other's death.
         self._control, remote = map(_above_standard_streams, socket.socketpair())
         try:
             with remote:
@@ -150,6 +159,7 @@ class Worker:
             self._control.close()
             raise
         with contextlib.suppress(OSError):  # it is dead already, or the system has no such thing
+            # At once, so that its memory is built where its children will run; they inherit the core.
             os.sched_setaffinity(self._process.pid, cores)
         self._introduce(blueprint)
         # Only behind the blueprint: `sendall` on a socket that does not block may stop half-way.
@@ -174,12 +184,19 @@ class Worker:
         """
         self.jobs += 1
         self._started = time.monotonic()
+        # Longer than the supervisor's own limits can add up to: a zygote that is merely slow must not be
+        # taken for dead.
         most_s = max(_WALL_WINDOWS * job.request.wall_s, _MOST_STARVED * job.request.total_cpu_s)
-        self.deadline = self._started + most_s + _GRACE_S
+        self._most_s = most_s + _GRACE_S
+        self.deadline = self._started + self._most_s
+        self._waited_s = self._waited_share = 0.0
         self._stop_sent = False
         with contextlib.ExitStack() as remote:
+            # A socket of its own per child: the zygote passes its end on and reads nothing of it.
             descriptors = [self._open_line(payload, job.answer_bytes, remote) for payload in job.payloads]
             if job.request.mode == Mode.STDIO:
+                # A file, not a pipe: nobody has to feed it, and programs that seek in their input find what
+                # they expect.
                 stdin = remote.enter_context(_file_of(job.stdin))
                 stdout = self._open_line(b"", job.stdout_bytes, remote)
                 descriptors += [stdin.fileno(), stdout]
@@ -220,20 +237,27 @@ class Worker:
         """Returns the live buffer of the candidate's answer; it grows as more arrives."""
         return self._lines[0].incoming
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether it should have sent something by now; while it starts, it may have waited for a core."""
+        if now >= self.deadline and self.missing is None:
+            before, self._waited_s = self._waited_s, run_delay_s(self.pid)
+            self.deadline += self._waited_s - before
+        return now >= self.deadline
+
     def begin_test(self) -> None:
         """Tells the zygote that the running job has answered another test."""
-        self._tell(Mode.PROGRESS)
+        self._tell(Request(Mode.PROGRESS))
 
     def stop_job(self) -> None:
         """Asks the zygote to kill the running job, which then finishes as any other."""
         if not self._stop_sent:
             self._stop_sent = True
-            self._tell(Mode.STOP)
+            self._tell(Request(Mode.STOP))
 
-    def _tell(self, mode: Mode) -> None:
+    def _tell(self, request: Request) -> None:
         """Sends a request about the running job; a dead zygote is noticed when its report is read."""
         with contextlib.suppress(OSError):
-            self._control.send(pack_request(Request(mode)))
+            self._control.send(pack_request(request))
 
     def close(self) -> None:
         """Ends the zygote and all it has started, and removes its folder; may be called again."""
@@ -262,12 +286,12 @@ class Worker:
         return remote.enter_context(far).fileno()
 
     def _listen(self) -> Finished | None:
-        """Reads what the zygote says."""
+        """Reads the zygote's messages."""
         if self.missing is None:
             self._greet()
             return None
         try:
-            data = self._control.recv(REPORT_BYTES, socket.MSG_WAITALL)
+            data, pidfds, *_ = socket.recv_fds(self._control, REPORT_BYTES, _PIDFDS, _WHOLE_REPORT)
         except OSError as error:
             raise WorkerDied(f"zygote {self.pid}: {error}") from error
         # A report without a job, or half of one: the zygote is dead, or no longer what was started.
@@ -279,12 +303,27 @@ class Worker:
         if report.kind == REPORT:
             self.clean = report.clean
             return self._finish(report.children)
+        if report.kind == ASKING:
+            self._answer(pidfds)
+            return None
         for line in self._lines:
             self._watch(line)
         return None
 
+    def _answer(self, pidfds: Sequence[int]) -> None:
+        """Tells the zygote how long the processes of its job have waited for a core."""
+        now = time.monotonic()
+        passed_s = now - self._started
+        # A thread that has ended is no longer in the account, but it has waited all the same.
+        self._waited_s = max(self._waited_s, min(passed_s, waited_s(pidfds)))
+        for pidfd in pidfds:
+            os.close(pidfd)
+        self._waited_share = self._waited_s / passed_s
+        self.deadline = now + self._most_s  # a zygote that asks is alive
+        self._tell(Request(Mode.WAITED, wall_s=self._waited_s))
+
     def _greet(self) -> None:
-        """Reads the line that a zygote says before its first job."""
+        """Reads the line that a zygote sends before its first job."""
         try:
             data = self._control.recv(_CHUNK)
         except OSError as error:
@@ -292,6 +331,7 @@ class Worker:
         self._greeting += data
         if not data:
             raise WorkerDied("the zygote ended before it was ready")
+        # The greeting may come in parts; what the zygote says before its first job is this one line.
         if self._greeting.endswith(b"\n"):
             greeting = json.loads(self._greeting)
             if "failed" in greeting:
@@ -300,7 +340,7 @@ class Worker:
             self.deadline = math.inf
 
     def _watch(self, line: _Line) -> None:
-        """Has the selector say when a line can be written or read."""
+        """Lets the selector report when a line can be written or read."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.outgoing else 0)
         if line.watched:
             self._selector.modify(line.socket, events, self)
@@ -309,8 +349,10 @@ class Worker:
         line.watched = True
 
     def _move(self, line: _Line) -> None:
-        """Writes and reads what a line has room for."""
+        """Writes and reads as much as a line takes without blocking."""
         more = line.read()
+        # All is written and more may come: from now on only reading is of interest, or the selector would
+        # wake at once.
         if line.write() and more and not line.overflown:
             self._watch(line)
             return
@@ -341,7 +383,7 @@ class Worker:
             for answer, child in zip(told, children, strict=True)
         ):
             raise WorkerDied("a process ended before it was confined")
-        wall_s = time.monotonic() - self._started
+        wall_s = (time.monotonic() - self._started) * (1 - self._waited_share)
         return Finished(children, tuple(told), b"".join(printed), overflow, wall_s)
 
     def _drop_lines(self) -> None:
@@ -366,11 +408,11 @@ class _Line:
 
     @property
     def overflown(self) -> bool:
-        """Whether more came than may."""
+        """Whether the child wrote more than its limit."""
         return len(self.incoming) > self._limit
 
     def write(self) -> bool:
-        """Writes what goes without waiting, then says that this was all; returns whether it was."""
+        """Writes what goes without waiting; at the end shuts the line for writing and returns True."""
         try:
             while self.outgoing:
                 self.outgoing = self.outgoing[self.socket.send(self.outgoing) :]
@@ -383,7 +425,7 @@ class _Line:
         return True
 
     def read(self) -> bool:
-        """Reads what is there, up to a little over the limit; returns whether more may come."""
+        """Reads what has arrived, up to a little over the limit; returns whether more may come."""
         try:
             while not self.overflown:
                 chunk = self.socket.recv(_CHUNK)
@@ -402,6 +444,7 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
     script = str(Path(__file__).parents[1] / "zygote" / "main.py")
     command = [
         os.path.realpath(sys.executable),
+        # Neither `site` nor user packages: what programs may import is decided by the blueprint alone.
         "-S",
         "-s",
         script,
@@ -423,7 +466,7 @@ def _launch(control: socket.socket) -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """Returns the clean environment, and what the interpreter may need to start at all."""
+    """Returns a clean environment with the variables that the interpreter may need to start."""
     needed = {name: os.environ[name] for name in INTERPRETER_VARIABLES if name in os.environ}
     return _ENVIRONMENT | needed
 

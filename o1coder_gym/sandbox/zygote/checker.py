@@ -1,4 +1,4 @@
-"""What runs where an output is checked: a program of the test, as confined as what it checks."""
+"""The process of a checker: a program of the test, confined like the program that it checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ACCEPTING = ("true", "ok", "ac", "accepted", "yes", "pass", "passed", "correct"
 
 
 def run() -> int:
-    """Says whether an output is right; returns the exit status.
+    """Writes whether an output is right; returns the exit status.
 
     The job: the checker's source, the input, the output to be checked, and a right one.
     """
@@ -32,7 +32,7 @@ def run() -> int:
 
 
 def judge(source: bytes, given: str, output: str, expected: str) -> tuple[bool, bytes]:
-    """Returns whether the checker accepts an output, and what it says.
+    """Returns whether the checker accepts an output, and its message.
 
     Raises:
         BaseException: Whatever the checker raises.
@@ -40,6 +40,7 @@ def judge(source: bytes, given: str, output: str, expected: str) -> tuple[bool, 
     files: dict[str, str] = dict(zip(FILES, (given, expected, output), strict=True))
     printed = io.StringIO()
     sys.argv[1:] = FILES
+    # A script expects to be run, a module to be imported; which one it is shows in its text.
     name = "__main__" if b"__main__" in source or b"argv" in source else "checker"
     with _offered(files), contextlib.redirect_stdout(printed):
         try:
@@ -49,6 +50,8 @@ def judge(source: bytes, given: str, output: str, expected: str) -> tuple[bool, 
             if end.code not in (None, 0):
                 return False, f"checker left with status {end.code}".encode()
         check = namespace.get("check")
+        # Two forms are known: a function ``check``, or a script that prints its judgement; one that does both
+        # is a script.
         if callable(check) and not printed.getvalue().strip():
             return _accepts(check(given, output, expected)), b""
     said = printed.getvalue().split()
@@ -60,6 +63,7 @@ def _accepts(answer: Any) -> bool:
     if isinstance(answer, tuple) and answer:
         answer = answer[0]
     if not isinstance(answer, str):
+        # True is 1; other numbers are scores, of which only a full one accepts.
         return answer in (1, 100)
     try:
         return float(answer) in (1.0, 100.0)

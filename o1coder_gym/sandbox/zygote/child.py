@@ -63,6 +63,8 @@ def answer_calls(
     """
     try:
         namespace = load(source, "solution", prelude, name)
+        # Looked up once, before any call: a program that replaces its entry point while it runs is judged by
+        # the first one.
         function = find_entry(namespace, name) if name else _nothing
     except BaseException as error:
         return _failed(error)
@@ -72,6 +74,8 @@ def answer_calls(
     for index, given in enumerate(inputs):
         try:
             values = decode(given) if isinstance(given, str) else given
+            # Encoded at once, before the next call: a result that the program keeps and changes later stays
+            # what it was.
             kind, body = FrameKind.VALUE, encode(function(*values), handles).encode()
         except BaseException as error:
             kind, body = failure(error)

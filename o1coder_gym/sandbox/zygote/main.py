@@ -33,7 +33,8 @@ _IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
 def main() -> None:
-    """Sets the zygote up, says what holds, and serves jobs until the trusted process is gone."""
+    """Sets the zygote up, announces its confinement, and serves jobs until the trusted process is gone."""
+    # A fixed number: everything above it can be closed without asking which descriptors there are.
     os.dup2(int(sys.argv[1]), CONTROL, inheritable=False)
     # Descriptors that leak from the parent would be inherited by every candidate.
     os.closerange(CONTROL + 1, 1 << 16)
@@ -53,7 +54,7 @@ def main() -> None:
 
 
 def forget_heritage() -> None:
-    """Undoes what this process inherits of the way in which its parent was started.
+    """Undoes settings that this process inherits from the way its parent was started.
 
     Signals that a parent ignores or blocks, its file mode mask and its stack limit outlive exec. An ignored
     SIGCHLD takes away the children's exit statuses, a mask of 077 closes the new root to its programs, and a
@@ -86,7 +87,7 @@ def _unlink_package() -> None:
 
 
 def _set_up(control: socket) -> Server:
-    """Builds all that children will inherit, and says what of the sandbox holds."""
+    """Builds all that children will inherit, and returns the confinement that was achieved."""
     from o1coder_gym.sandbox.confinement import layers
     from o1coder_gym.sandbox.confinement.blueprint import INTERPRETER_VARIABLES, Blueprint
     from o1coder_gym.sandbox.zygote import server as serving
@@ -104,6 +105,8 @@ def _set_up(control: socket) -> Server:
     # collected once here, then kept out of all later collections.
     gc.freeze()
     gc.disable()  # children enable it again
+    # Modules stay alive by the functions that use them; only their names are gone, so a candidate imports
+    # none of them.
     _unlink_package()
     _announce(control, {"missing": surroundings.missing})
     return serving.Server(control, surroundings, tuple(blueprint.packages))
@@ -123,9 +126,12 @@ def _preload(blueprint: Blueprint) -> None:
 
     streams.prepare()
     random.seed(0)
+    # Programs of contests call exit() and quit(), which `site` would have defined; it was left out by ``-S``.
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D")
     sys.meta_path.append(PackageFinder(blueprint.packages))
+    # The folder of this script comes first on the path, and its modules would hide those of a program's own
+    # imports.
     sys.path[:] = [path for path in sys.path if path != os.path.dirname(__file__)]
     sys.argv[:] = ["solution.py"]
     sys.dont_write_bytecode = True
@@ -156,7 +162,7 @@ def _receive_line(control: socket) -> str:
 
 
 def _announce(control: socket, message: dict[str, Any]) -> None:
-    """Sends the one line that a zygote says before its first job."""
+    """Sends the one line of a zygote before its first job."""
     control.sendall(json.dumps(message).encode() + b"\n")
 
 

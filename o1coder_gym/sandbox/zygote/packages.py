@@ -1,4 +1,4 @@
-"""Installed packages that a zygote imports when a program asks for them, so that no program pays for it."""
+"""Installed packages: a zygote imports them when a program asks for them, at no cost to the program."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Warmer:
 
 
 def _load(name: str) -> None:
-    """Imports a package, and seeds what it has of random numbers."""
+    """Imports a package, and seeds its random numbers."""
     try:
         module = importlib.import_module(name)
         if name == "numpy":

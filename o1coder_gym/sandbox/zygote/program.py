@@ -1,4 +1,4 @@
-"""A candidate's program inside its own process: loading it, finding its entry point, saying how it failed."""
+"""A candidate's program in its own process: loading it, finding its entry point, reporting its failure."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def load(source: bytes, name: str, prelude: bytes = b"", entry: str = "") -> dic
         BaseException: Whatever the program raises.
     """
     module = types.ModuleType(name)
+    # Registered before it runs: dataclasses and pickle look a class's module up by name.
     sys.modules[name] = module
     namespace = module.__dict__
     namespace["__file__"] = PLACE
@@ -78,6 +79,7 @@ def find_entry(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
         return function
     solution = namespace.get("Solution")
     if isinstance(solution, type) and callable(getattr(solution, name, None)):
+        # A fresh object for each call, as the platforms do: state of an earlier test must not help or harm.
         return lambda *args, **kwargs: getattr(solution(), name)(*args, **kwargs)
     raise NameError(f"the program defines no function {name!r}")
 
@@ -102,7 +104,7 @@ def describe(error: BaseException) -> bytes:
 
 
 def _place(error: BaseException) -> str:
-    """Says in which line of the program an exception arose, if it was there."""
+    """Names the line of the program in which an exception arose, if it arose there."""
     line = None
     traceback = error.__traceback__
     while traceback is not None:

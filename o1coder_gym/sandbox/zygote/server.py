@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from _socket import CMSG_LEN, socket, socketpair
+from _socket import CMSG_LEN, SCM_RIGHTS, SOL_SOCKET, socket, socketpair
 from collections.abc import Callable, Iterable, Sequence
 
 from o1coder_gym.sandbox.confinement import rlimits, traces
@@ -13,6 +13,7 @@ from o1coder_gym.sandbox.confinement.child_steps import Placement
 from o1coder_gym.sandbox.confinement.layers import Surroundings
 from o1coder_gym.sandbox.confinement.scratch import sweep
 from o1coder_gym.sandbox.wire import (
+    ASKING,
     CHANNEL,
     FAILED,
     REPORT,
@@ -30,6 +31,8 @@ from o1coder_gym.sandbox.zygote.supervisor import Child, Watch
 
 _FILE = struct.Struct("i")
 _FILES_ROOM = CMSG_LEN(3 * _FILE.size)
+_ABOUT_THE_JOB = (Mode.STOP, Mode.PROGRESS, Mode.WAITED)
+"""Modes of requests that begin no job."""
 
 
 class Server:
@@ -40,18 +43,19 @@ class Server:
         self._control = control
         self._surroundings = surroundings
         self._confinement = surroundings.confinement
+        # Before the first child: what is found after a job is compared with this.
         self._condition = traces.condition() if surroundings.watched else ()
-        self._watch = Watch(control.fileno(), self._tell_slow, self._makes_progress)
+        self._watch = Watch(control.fileno(), self._tell_slow, self._ask_waited, self._hear)
         self._packages = packages.Warmer(names)
 
     def serve(self) -> None:
-        """Takes jobs until the trusted process is gone."""
+        """Accepts jobs until the trusted process is gone."""
         while True:
             data, ancillary, _, _ = self._control.recvmsg(REQUEST_BYTES, _FILES_ROOM)
             if not data:
                 return
             request = unpack_request(data)
-            if request.mode not in (Mode.STOP, Mode.PROGRESS):  # these came after the job had ended
+            if request.mode not in _ABOUT_THE_JOB:  # else it came after the job had ended
                 self._control.sendall(pack_report(self._do(request, _files(ancillary))))
 
     def _do(self, request: Request, descriptors: list[int]) -> Report:
@@ -64,6 +68,7 @@ class Server:
         except OSError:
             return Report(FAILED, False, ())
         reports = self._watch.run(children, request)
+        # The zygote's copies of the far ends would add up, and later children would inherit them.
         for descriptor in descriptors:
             os.close(descriptor)
         # Processes first: one that still ran could write into the folder behind the sweep. Then files, then
@@ -98,6 +103,7 @@ class Server:
 
     def _fork(self, body: Callable[[], int], request: Request, placement: Placement) -> Child:
         """Starts one child."""
+        # Prepared before the fork, so that the child only takes them.
         steps = self._confinement.steps(request, placement)
         pid = os.fork()
         if pid == 0:
@@ -108,10 +114,15 @@ class Server:
         """Tells the trusted process that it should read what the job writes."""
         self._control.sendall(pack_report(Report(SLOW, True, ())))
 
-    def _makes_progress(self) -> bool:
-        """Reads the control socket in the middle of a job; False for a stop, or without a trusted process."""
+    def _ask_waited(self, pidfds: Sequence[int]) -> None:
+        """Asks the trusted process how long these processes have waited for a core."""
+        rights = (SOL_SOCKET, SCM_RIGHTS, b"".join(map(_FILE.pack, pidfds)))
+        self._control.sendmsg([pack_report(Report(ASKING, True, ()))], [rights] if pidfds else [])
+
+    def _hear(self) -> Request:
+        """Reads the control socket in the middle of a job; without a trusted process the job is stopped."""
         data = self._control.recv(REQUEST_BYTES)
-        return len(data) == REQUEST_BYTES and unpack_request(data).mode == Mode.PROGRESS
+        return unpack_request(data) if len(data) == REQUEST_BYTES else Request(Mode.STOP)
 
     def _end_strays(self) -> None:
         """Ends processes that the candidate has left behind; with system call filters there are none."""
@@ -127,6 +138,8 @@ class Server:
     def _kill_strays(self) -> None:
         """Kills all other processes of the namespace, or without one those that came to this process."""
         if self._surroundings.first_process:
+            # −1 is every process that may be signalled, which in a namespace of its own are those of the
+            # candidate.
             os.kill(-1, signal.SIGKILL)
             return
         try:

@@ -1,4 +1,4 @@
-"""The candidate's end of the line to a tester: does with the program what the tester asks, in turn.
+"""The candidate's end of the line to a tester: it answers the tester's requests in turn.
 
 Questions: ``call`` a function by name · ``name`` something by name · ``object`` call an object · ``get`` an
 attribute of one · ``next`` of an iterator · ``await`` a coroutine · ``anext`` of an asynchronous generator ·
@@ -58,6 +58,8 @@ class Service:
             NameError: When the program does not define it.
         """
         self._namespace = namespace
+        # Fixed at loading; every other name is looked up when it is asked for, as a test in the same module
+        # would.
         self._entries = {entry_point: find_entry(namespace, entry_point)} if entry_point else {}
         self._handles = HandleTable()
         self._port = port
@@ -101,7 +103,7 @@ class Service:
             return (b"e", classes.encode("utf-8", "replace"), _message(error), describe(error))
 
     def _call(self, function: Callable[..., Any], args: bytes, kwargs: bytes = b"") -> Sequence[bytes]:
-        """Calls a function; where arguments can change, says how they are afterwards if they have."""
+        """Calls a function; also returns mutable arguments that the call has changed."""
         values = decode(args.decode(), self._handles, self._back)
         named = decode(kwargs.decode(), self._handles, self._back) if kwargs else {}
         result = function(*values, **named)
@@ -110,7 +112,7 @@ class Service:
     def _changed(
         self, args: bytes, values: list[Any], kwargs: bytes, named: dict[str, Any]
     ) -> tuple[bytes, ...]:
-        """Returns the arguments as they are now; nothing if they are as they were."""
+        """Returns the arguments after the call; nothing if they are unchanged."""
         # Only containers can change. The arguments are a list of plain JSON: without a tag and a second
         # bracket there is none among them, which spares the common call an encoding.
         if args.find(b"{") < 0 and args.find(_NESTED, 1) < 0 and not kwargs:
@@ -122,7 +124,7 @@ class Service:
         return () if now == [args, kwargs or now[1]] else (*now,)
 
     def _next(self, number: int) -> Sequence[bytes]:
-        """Returns the next item of an iterator, or says that there is none."""
+        """Returns the next item of an iterator, or that it is exhausted."""
         iterator = self._handles.value(number)
         try:
             return self._value(next(iterator))
@@ -146,7 +148,7 @@ class Service:
         return (b"v", encode(value, self._handles, lazy=True).encode())
 
     def _named(self, name: str) -> Sequence[bytes]:
-        """Says what the program calls `name`: nothing, an exception class, or a value."""
+        """Returns what the program defines as `name`: nothing, an exception class, or a value."""
         if name not in self._namespace or name in ("__builtins__", "__name__", "__file__"):
             return (b"none",)
         value = self._namespace[name]
@@ -159,11 +161,12 @@ class Service:
         return self._entries[name] if name in self._entries else self._namespace[name]
 
     def _back(self, tag: str, number: int) -> Callable[..., Any]:
-        """Returns what stands in the program for a function of the tester."""
+        """Returns the program's stand-in for a function of the tester."""
 
         def function(*args: Any, **kwargs: Any) -> Any:
             texts = [encode(part, self._handles, lazy=True).encode() for part in (args, kwargs)]
             self._port.send((b"back", str(number).encode(), *texts))
+            # The two sides take turns strictly, so a call back is a conversation within the open question.
             while (reply := self._port.receive())[0] not in (b"return", b"raise"):
                 self._port.send(self.answer(reply))  # the function calls the program in turn
             if reply[0] == b"raise":

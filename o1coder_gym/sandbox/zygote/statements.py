@@ -1,4 +1,4 @@
-"""Test code cut into statements, so that what a call did to its arguments shows from the next one on."""
+"""Test code cut into statements: changes of a call to its arguments show from the next statement on."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ def compile_settling(source: bytes, filename: str) -> types.CodeType:
             case _:
                 yield statement
 
+    # A list: the bodies change while they are walked through.
     for node in list(ast.walk(module)):
         for name in _BODIES:
             body = getattr(node, name, None)
             if isinstance(body, list) and body:
                 kept = _preamble(body) if name == "body" else 0
                 parts = [part for statement in body[kept:] for part in split(statement)]
+                # One node `settle` stands in many places: the compiler only reads it.
                 body[kept:] = [one for part in parts for one in (settle, part)]
     try:
         return compile(ast.fix_missing_locations(module), filename, "exec", dont_inherit=True)

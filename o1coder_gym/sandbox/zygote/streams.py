@@ -1,4 +1,4 @@
-"""Standard streams and ends of a whole program, as an interpreter of its own would have them."""
+"""Standard streams and shutdown of a whole program, as in an interpreter of its own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STANDARD = (
     ("stdout", "w", "strict"),
     ("stderr", "w", "backslashreplace"),
 )
-"""Names, modes and ways with what is no UTF-8."""
+"""Names, modes and ways with what is not UTF-8."""
 _FINALIZERS = (
     *(b"__del__", b"__exit__", b"finalize", b"finally", b"weakref"),
     *(b"open(1", b"fdopen(", b"fileno()", b"FileIO("),
@@ -37,7 +37,7 @@ _FINALIZERS = (
 
 
 def prepare() -> None:
-    """Makes standard output and error anew, as streams that cannot be wound back.
+    """Replaces standard output and error by streams that cannot seek.
 
     A stream remembers what it was opened on. That of a zygote is no terminal, pipe or socket, and a program
     that wraps the buffer of its standard output would be told that it can seek.
@@ -64,7 +64,7 @@ def _open(number: int) -> None:
 
 
 def renew(given: bytes, files: Sequence[int], recursion_limit: int) -> None:
-    """Gives the next run of a program an input, new streams, and what a run may have set in the interpreter.
+    """Gives the next run of a program an input and new streams, and resets what a run may have changed.
 
     Args:
         given: What it reads.
@@ -92,8 +92,10 @@ def content(file: int) -> bytes:
 
 
 def offer(source: bytes) -> None:
-    """Gives a program what it names and the new root has not: streams by their paths, its own source."""
+    """Gives a program paths that the new root lacks: its standard streams and its own source."""
     if b"dev" in source or b"/proc/self/fd/" in source:
+        # Patched only where the source names such paths: all other programs keep the interpreter's own
+        # functions.
         io.open = builtins.open = _by_path(builtins.open)
         os.open = _by_path(os.open)
     if b"__file__" in source or b"argv" in source:
@@ -114,6 +116,7 @@ def _by_path(opener: Callable[..., Any]) -> Callable[..., Any]:
         number = _STREAMS.get(path) if isinstance(path, str) else None
         if number is None:
             return opener(file, *args, **kwargs)
+        # A copy: closing it must not close the standard stream.
         return os.dup(number) if opener.__module__ == "posix" else opener(os.dup(number), *args, **kwargs)
 
     open_file.__module__ = opener.__module__
@@ -128,7 +131,7 @@ def flush() -> None:
 
 
 def forget(namespace: dict[str, Any], source: bytes) -> None:
-    """Lets go of what a program holds, so that its files and finalizers end.
+    """Drops all objects of a program, so that its files are closed and its finalizers run.
 
     Where there are finalizers that is done as the interpreter does it: private names first, then all others
     in the order of their definition, so that a finalizer still finds what was defined after it.

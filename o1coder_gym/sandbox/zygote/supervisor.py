@@ -1,4 +1,8 @@
-"""Enforces the limits of the zygote's children: CPU time decides, wall time is the backstop."""
+"""Enforces the limits of the zygote's children: CPU time decides, wall time is the backstop.
+
+Wall time is a job's own: the time in which its processes were ready to run and got no core is not counted.
+There is no ``/proc`` in here to read that from, so the trusted process is asked for it.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
-from o1coder_gym.sandbox.wire import ChildReport, Ending, Request
+from o1coder_gym.sandbox.wire import ChildReport, Ending, Mode, Request
 
 _NOTICE_S = 0.005
 """After this the trusted process is told to read what the job writes: it may be waiting for that."""
@@ -18,15 +22,21 @@ _LOOK_S = 0.1
 """Longest time between two looks at the CPU clocks; threads may use CPU time faster than wall time."""
 _BLIND_LOOK_MS = 5
 """Time between two looks where the kernel does not tell that a child has ended."""
+_QUESTION_S = 1.0
+"""Time between two questions to the trusted process."""
 _PROGRESS = 0.1
-"""A job that used less than this share of its CPU limit within its wall limit waits; else it was starved."""
-_MOST_WINDOWS, _MOST_STARVED = 10, 3
+"""A job that used less than this share of its CPU limit within its wall limit sleeps."""
+_MOST_WINDOWS, _MOST_TOTALS = 10, 3
 """A job may last so many wall limits, or so many times its CPU limit if that is longer."""
+_MOST_STARVED = 20
+"""Likewise, of the longer of the two, with the time in which it waited for a core."""
+_GAP_S = 2.0
+"""This process looks at its children all the time: when it did not for so long, nothing ran here."""
 _CHILD_ENDED = (signal.SIGCHLD,)
 
 
 class Child:
-    """A child of this process. Mutable: it learns how it ends.
+    """A child of this process. Mutable: it records its ending.
 
     Attributes:
         pid: Process id in the zygote's namespace.
@@ -68,18 +78,25 @@ class Child:
 class Watch:
     """Watches one job at a time; blocks SIGCHLD in this process in order to wait for it."""
 
-    def __init__(self, control: int, on_slow: Callable[[], None], makes_progress: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        control: int,
+        on_slow: Callable[[], None],
+        ask: Callable[[Sequence[int]], None],
+        hear: Callable[[], Request],
+    ) -> None:
         """Prepares to watch.
 
         Args:
             control: File descriptor of the control socket; readable when a request has arrived.
             on_slow: Called once for a job that outlasts `_NOTICE_S`.
-            makes_progress: Reads the control socket; True if the job has completed a test and continues,
-                False if it is to be stopped.
+            ask: Asks the trusted process how long processes, given as pidfds, have waited for a core.
+            hear: Reads what the trusted process says of the running job.
         """
         self._control = control
         self._on_slow = on_slow
-        self._makes_progress = makes_progress
+        self._ask = ask
+        self._hear = hear
         self._alive: list[Child] = []
         signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_ENDED)
 
@@ -107,10 +124,11 @@ class Watch:
         return tuple(child.report for child in children if child.report)
 
     def _watch_slow(self, last: Child, limits: _Limits) -> None:
-        """Watches a job that did not end at once: its limits, and what the trusted process says."""
+        """Watches a job that did not end at once: its limits, and messages of the trusted process."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         longest_ms = 1000
+        pidfds: list[int] = []
         with contextlib.ExitStack() as open_files:
             for child in self._alive:
                 try:
@@ -120,15 +138,16 @@ class Watch:
                     continue
                 open_files.callback(os.close, ended)
                 poll.register(ended, select.POLLIN)
+                pidfds.append(ended)
             while self._alive:
                 for descriptor, _ in poll.poll(min(longest_ms, limits.patience_ms(self._alive))):
                     if descriptor != self._control:
                         poll.unregister(descriptor)
-                    elif self._makes_progress():
-                        self._begin_test()
                     else:
-                        self._end_all()
+                        self._obey(self._hear(), limits)
                 self._reap(last)
+                if self._alive and limits.ask():
+                    self._ask(pidfds)
 
     def _reap(self, last: Child) -> None:
         """Collects the children that have ended; after the last of a job, the others are not needed."""
@@ -137,33 +156,49 @@ class Watch:
             self._end_all()
             self._alive = [child for child in self._alive if not child.reap(wait=True)]
 
+    def _obey(self, said: Request, limits: _Limits) -> None:
+        """Does what the trusted process says in the middle of a job."""
+        if said.mode == Mode.PROGRESS:
+            self._begin_test()
+        elif said.mode == Mode.WAITED:
+            limits.enforce_wall(self._alive, said.wall_s)
+        else:
+            self._end_all()
+
     def _begin_test(self) -> None:
         """Counts the CPU time of the next test from here."""
         for child in self._alive:
             child.since_s = child.cpu_s()
 
     def _end_all(self) -> None:
-        """Kills what still runs and is not needed any more."""
+        """Kills the running children that are no longer needed."""
         for child in self._alive:
             child.kill(Ending.STOPPED)
 
 
 class _Limits:
-    """The limits of a job that did not end at once."""
+    """The limits of a job that did not end at once. Mutable: it keeps the clocks."""
 
     def __init__(self, request: Request, started: float) -> None:
         self._request = request
-        self._window_end = started + request.wall_s
-        self._end = started + max(_MOST_WINDOWS * request.wall_s, _MOST_STARVED * request.total_cpu_s)
+        self._started = self._seen = started
+        longest_s = max(request.wall_s, request.total_cpu_s)
+        # The last resort: a program that always makes a little progress must end at some time.
+        self._starved_end = started + _MOST_STARVED * longest_s
+        self._last_s = max(_MOST_WINDOWS * request.wall_s, _MOST_TOTALS * request.total_cpu_s)
+        self._window_s = request.wall_s
         self._window_cpu_s = 0.0
+        self._lost_s = 0.0
+        self._question = started + min(_QUESTION_S, request.wall_s)
+        self._asked = False
 
     def patience_ms(self, children: Collection[Child]) -> int:
-        """Ends children that are over a limit; returns the milliseconds until the next look."""
+        """Ends children that are over a limit of CPU time; returns the milliseconds until the next look."""
         patience_s = _LOOK_S
-        total_s = 0.0
         for child in children:
             used_s = child.cpu_s()
-            total_s += used_s
+            # By test: `since_s` moves on with each answered test, so one slow test cannot use up the time of
+            # the others.
             left_s = self._request.cpu_s - (used_s - child.since_s)
             total_left_s = self._request.total_cpu_s - used_s
             if left_s <= 0:
@@ -173,14 +208,44 @@ class _Limits:
             else:
                 patience_s = min(patience_s, left_s, total_left_s)
         now = time.monotonic()
-        # CPU time tells a program that waits from one that the machine's load has starved: a window without
-        # progress ends the job, one with progress buys another, up to `_end`.
-        if now >= self._window_end:
-            used_s = total_s - self._window_cpu_s
-            if used_s < _PROGRESS * self._request.cpu_s or now >= self._end:
-                for child in children:
-                    child.kill(Ending.WALL)
-            self._window_cpu_s = total_s
-            self._window_end += self._request.wall_s
+        if now - self._seen > _GAP_S:
+            self._lost_s += now - self._seen
+        self._seen = now
+        if now - self._lost_s >= self._starved_end:
+            _kill(children, Ending.STARVED)
+        if not self._asked:
+            patience_s = min(patience_s, self._question - now)
         # At least a millisecond, or poll() would spin just before a deadline.
-        return math.ceil(1000 * max(0.001, min(patience_s, self._window_end - time.monotonic())))
+        return math.ceil(1000 * max(0.001, patience_s))
+
+    def ask(self) -> bool:
+        """Whether it is time to ask how long the job has waited for a core."""
+        due = not self._asked and time.monotonic() >= self._question
+        self._asked = self._asked or due
+        return due
+
+    def enforce_wall(self, children: Collection[Child], waited_s: float) -> None:
+        """Ends children that are over a limit of wall time.
+
+        Args:
+            children: Those that live.
+            waited_s: Seconds since the job began in which it was ready to run and got no core.
+        """
+        now = time.monotonic()
+        own_s = now - self._started - self._lost_s - waited_s
+        # CPU time tells a program that sleeps from one that goes on slowly: a window without progress ends
+        # the job, one with progress buys another, up to `_last_s`.
+        if own_s >= self._window_s:
+            used_s = sum(child.cpu_s() for child in children)
+            if used_s - self._window_cpu_s < _PROGRESS * self._request.cpu_s or own_s >= self._last_s:
+                _kill(children, Ending.WALL)
+            self._window_cpu_s = used_s
+            self._window_s = own_s + self._request.wall_s
+        self._asked = False
+        self._question = now + min(_QUESTION_S, self._window_s - own_s)
+
+
+def _kill(children: Collection[Child], ending: Ending) -> None:
+    """Ends all of them."""
+    for child in children:
+        child.kill(ending)

@@ -44,11 +44,11 @@ _RARE = (b'"a"', b'"k"', b'"p"', b'"D"', b'"co"', b'"ag"')
 
 
 class CandidateGone(BaseException):
-    """Raised when the candidate's process ended or answered nonsense; tests do not catch it by habit."""
+    """Raised when the candidate's process ended or sent nonsense; ``except Exception`` does not catch it."""
 
 
 class Unsupported(BaseException):
-    """Raised when a test hands over what cannot cross to the candidate's process."""
+    """Raised when a test passes a value that cannot cross to the candidate's process."""
 
 
 class Line:
@@ -104,7 +104,7 @@ class Line:
         return result
 
     def settle(self) -> None:
-        """Gives arguments of calls before the content that the candidate left in its copies of them.
+        """Updates arguments of earlier calls to the content of the candidate's copies.
 
         A function that returns nothing has its effect at once. Another's shows in the next statement: what
         a test compares a result with is worked out from what it passed.
@@ -122,7 +122,7 @@ class Line:
         return self.ask(b"operate", operator, self._encoded(list(operands)))
 
     def named(self, name: str) -> Any:
-        """Returns what the program calls `name`.
+        """Returns what the program defines as `name`.
 
         Raises:
             KeyError: When it defines no such thing.
@@ -149,7 +149,7 @@ class Line:
             self._exchange((b"ping", b""))
 
     def _answer(self, question: Fields) -> tuple[Any, list[bytes]]:
-        """Returns the value that is the answer to a question, and what comes with it."""
+        """Returns the value that answers a request, and what comes with it."""
         kind, *fields = self._exchange(question)
         # Of a call it would end the test's own loop.
         if kind == b"stop" and question[0] in (b"next", b"anext"):
@@ -165,7 +165,7 @@ class Line:
         raise self.raised
 
     def _exchange(self, question: Fields) -> list[bytes]:
-        """Asks, and calls functions of the test as long as the program wants that first."""
+        """Sends a request, and runs the test's own functions as often as the program calls them first."""
         try:
             answer = self._ask(question)
             while answer[0] == b"back":
@@ -191,7 +191,7 @@ class Line:
         return CandidateGone()
 
     def _encoded(self, value: Any) -> bytes:
-        """Encodes what the test hands over."""
+        """Encodes a value of the test."""
         try:
             return encode(value, ports=self._ports, exact=True).encode()
         except (TypeError, ValueError, RecursionError) as error:
@@ -203,13 +203,13 @@ class Line:
             raise Unsupported(self.unsupported) from error
 
     def _decoded(self, text: bytes) -> Any:
-        """Rebuilds what the program returned."""
+        """Rebuilds a value of the program."""
         if text.count(b"[") > _MUCH or any(tag in text for tag in _RARE):
             self._returned_much = True
         return decode(text.decode(), make=self._remote)
 
     def _remote(self, tag: str, number: int) -> Any:
-        """Returns what stands in the test for something of the program."""
+        """Returns the test's stand-in for an object of the program."""
         if tag == "p":  # a function of the test that comes back
             return self._ports.value(number)
         if tag in _STAND_INS:
@@ -218,8 +218,10 @@ class Line:
         return self._objects.setdefault(number, RemoteObject(number, self))
 
     def _exception_class(self, classes: str) -> type[Exception]:
-        """Returns what stands for an exception class of the program, from its line of descent."""
+        """Returns the stand-in for an exception class of the program, made from its base classes."""
         kind = builtin_kind(classes)
+        # Own classes become subclasses of the nearest builtin one, so that `except ValueError` of a test
+        # works on them.
         own = [name for name in classes.split()[:_MOST_CLASSES] if not hasattr(builtins, name)]
         for name in reversed(own):
             # One class a name: `except` finds classes by identity.
@@ -354,7 +356,7 @@ class RemoteIterator(Handle):
     def __next__(self) -> Any:
         item = self._line.ask(b"next", str(self._live.number))
         if isinstance(item, RemoteIterator) and self._live is self and item.number != self.number:
-            self._live = item  # of an iterable that is no iterator
+            self._live = item  # of an iterable that is not an iterator
             return next(self)
         return item
 
@@ -430,6 +432,7 @@ def judge(
         namespace = _run_code(test, entry, line, looks)
         if has_check:
             namespace["check"](namespace["candidate"])
+        # A test that calls nothing passes only if the program can be loaded at all.
         line.await_program()
     except CandidateGone:
         return FrameKind.GONE, b""
@@ -446,7 +449,7 @@ def judge(
             kind = FrameKind.MEMORY if line.complaint.startswith(b"MemoryError") else FrameKind.ERROR
             return kind, line.complaint
         return FrameKind.WRONG, describe(error.__cause__ or error)
-    # A test may catch everything and go on: the line remembers what it swallowed.
+    # A test may catch everything and continue: the line remembers what it swallowed.
     if line.gone:
         return FrameKind.GONE, b""
     if line.unsupported:
@@ -475,12 +478,12 @@ def _function(line: Line, name: str) -> Callable[..., Any]:
 
 
 def _is_class_name(name: str) -> bool:
-    """Whether a name is written as those of classes are."""
+    """Whether a name is written like a class name."""
     return name[:1].isupper()
 
 
 def _write_back(value: Any, new: Any) -> None:
-    """Gives a mutable value the content of another one, and so for the mutable values in it."""
+    """Gives a mutable value, and the mutable values in it, the content of another one."""
     if type(value) is not type(new):
         return
     if isinstance(value, list | tuple | deque):
@@ -509,6 +512,8 @@ def _kept(olds: Iterable[Any], news: Iterable[Any]) -> list[Any]:
     items = [*news]
     if not left or len(left) > _MOST_KEPT:
         return items
+    # Two rounds: first objects that are equal to a new one keep their place, then the rest are paired by
+    # type.
     done: set[int] = set()
     for changes in (False, True):
         for place, new in enumerate(items):

@@ -1,4 +1,4 @@
-"""Harmless jobs that a zygote runs in itself, so that no child pays for what happens once.
+"""Harmless jobs that a zygote runs in itself, so that no child pays for one-time work.
 
 The interpreter specializes code that it has run some times, by writing into it. What is special already
 when children are forked stays shared with them; each page that a child writes is copied.

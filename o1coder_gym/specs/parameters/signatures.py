@@ -83,8 +83,8 @@ class Parameter:
         type: Its annotation; that of its default where there is none.
         default: `REQUIRED` if there is none.
         range: Of a number, or of the numbers in a list; None: all finite ones.
-        names: What may be passed, by name, where that is no JSON value.
-        meaning: What the docstring says, or else the annotation.
+        names: Values that may be passed, by name, if they are not JSON values.
+        meaning: The docstring's text, or else the annotation's.
         part_of: The parameter that it is a field of, if it is one.
     """
 
@@ -176,7 +176,7 @@ def parameters(
         function: With annotations, or with defaults that show the types.
         passed: Parameters that the caller passes itself, so that they are left out.
         keyword_only: Whether those that may also be passed by position are left out.
-        hints: What the signature does not say.
+        hints: Facts that the signature lacks.
 
     Raises:
         ValueError: When it has no signature (some functions written in C).
@@ -200,7 +200,7 @@ def bind(known: Sequence[Parameter], arguments: Arguments, where: str) -> dict[s
     """Parses and checks arguments; returns keyword arguments for the function.
 
     Args:
-        known: What it takes.
+        known: The parameters.
         arguments: As a spec has them.
         where: What messages start with, the spec for instance.
 

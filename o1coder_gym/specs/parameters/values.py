@@ -1,7 +1,7 @@
 """Converts text and data to typed values, and describes types in words.
 
 `read_text` reads the text of a spec or an option, as JSON or as plain text; `convert` reads the data of a
-TOML or YAML file and is strict: true is no number, 1 is not true.
+TOML or YAML file and is strict: true is not a number, 1 is not true.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class Entry:
         kind: A key of `KINDS`.
         name: Its name in specs.
         path: Dotted path of the object, ``package.module:object``.
-        origin: Who registered it: a distribution and its version.
-        group: Group of entry points that it comes from; empty if it is no plug-in.
+        origin: The distribution that registered it, with its version.
+        group: Group of entry points that it comes from; empty if it is not a plug-in.
         load: Imports the object; raises whatever the import raises.
     """
 

@@ -15,14 +15,14 @@ class Kind:
         name: In entry points.
         noun: In messages.
         plural: On the command line.
-        passed: What the registered function is called with beside its arguments; empty if it is no function.
+        passed: Further arguments of the registered function; empty if it is not a function.
         told: Keywords that the caller adds for functions that take them.
         makes: Whether the function makes the thing; otherwise it is the thing.
-        methods: What an object that is no function must have.
+        methods: The methods that an object other than a function must have.
         group: Group of entry points of this kind alone, from before there was `PLUGINS`.
         hints: Dotted path of what signatures do not say.
         colon: Whether names are listed with the colon that a target follows.
-        otherwise: What else a spec may be: an importable object, in words; empty if nothing else.
+        otherwise: Other forms of a spec: an importable object, in words; empty if nothing else.
         note: For people who look at the list.
     """
 

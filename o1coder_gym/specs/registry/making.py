@@ -82,15 +82,15 @@ def _signature(function: Any, where: str) -> inspect.Signature:
     try:
         return inspect.signature(function)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}is no function that can be asked for its parameters: {error}") from error
+        raise UsageError(f"{where}is not a function whose parameters can be read: {error}") from error
 
 
 def _refuse_target(spec: Spec, where: str) -> None:
     if spec.target:
-        raise UsageError(f"{where}{spec.name} takes nothing after a colon, got {spec.target!r}")
+        raise UsageError(f"{where}{spec.name} takes no target after a colon, got {spec.target!r}")
 
 
 def _without_target(kind: str, name: str, shown: str) -> UsageError:
     if KINDS[kind].colon:
         return UnknownNameError(KINDS[kind].noun, shown, [f"{one}:" for one in entries(kind)])
-    return UsageError(f"{KINDS[kind].noun} {shown!r} says not which: {name}:TARGET is expected")
+    return UsageError(f"{KINDS[kind].noun} {shown!r} does not say which one; write {name}:TARGET")

@@ -1,4 +1,4 @@
-"""The step formats: how a step is written as text, read back, and asked for."""
+"""The step formats: they write a step as text, read it back, and prompt for it."""
 
 from o1coder_gym.steps.formats.actions import opening_ends
 from o1coder_gym.steps.formats.format import (

@@ -1,4 +1,4 @@
-"""What the formats share of reading an action: thoughts, openings, complaints."""
+"""Shared parts of reading an action: thoughts, openings, complaints."""
 
 from __future__ import annotations
 

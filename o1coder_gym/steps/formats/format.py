@@ -1,4 +1,4 @@
-"""What a step format is, and what all of them can be asked for."""
+"""The protocol of a step format, and functions of all formats."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from o1coder_gym.types import ActionType, Problem, State, Step
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a language model is shown.
+    """The prompt of a language model.
 
     Attributes:
         messages: ``(role, content)`` turns, roles system, user and assistant; the last is a user turn.
         prefill: Beginning of the assistant turn that the model continues: the steps so far and `opening`.
         opening: The end of `prefill` that belongs to the next action; action = opening + continuation.
         stop: Strings before which an engine that cannot ask for the `boundary` may stop: an action never
-            goes on behind one.
+            continues behind one.
     """
 
     messages: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class StepFormat(Protocol):
         ...
 
     def prompt(self, problem: Problem, state: State) -> Prompt:
-        """Returns what the model is shown to act in `state`."""
+        """Returns the prompt for an action in `state`."""
         ...
 
     def render(self, step: Step, index: int) -> str:
@@ -56,7 +56,7 @@ class StepFormat(Protocol):
         """Reads an action; never raises. `MALFORMED` holds the raw text, cut to ``max_chars + 1``.
 
         Args:
-            action: What was written; thoughts in it are left out.
+            action: The text of the action; thoughts in it are left out.
             entry_point: Name that a program is to define; tells programs from drafts and usage.
         """
         ...
@@ -104,7 +104,7 @@ def read_answer(step_format: StepFormat, opening: str, entry_point: str | None, 
 
     Args:
         step_format: The format that was asked for.
-        opening: What the answer was asked to begin with.
+        opening: The requested beginning of the answer.
         entry_point: See `StepFormat.parse`.
         answer: All that was said, thoughts included; these stay before the action.
     """

@@ -20,7 +20,7 @@ The text of an action is self-contained. In the pseudocode format it is a header
 
 A Python fence in a define or refine step is part of its text: it neither ends the episode nor is code.
 
-What a model thinks before an action, or before the body of a step, is no part of it (`steps.thinking`); a
+What a model thinks before an action, or before the body of a step, is not part of it (`steps.thinking`); a
 body that begins with such a tag of its own has a backslash before it too.
 """
 
@@ -51,7 +51,7 @@ _PROGRAMS = (ActionType.CODE, ActionType.HELPER)
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a format that writes headers names its steps and asks for them.
+    """The words by which a format with headers names its steps and asks for them.
 
     Attributes:
         kinds: The word in a header and the action that it stands for; the first step is the first of them.
@@ -168,7 +168,7 @@ class PseudocodeFormat:
         return actions
 
     def read_answer(self, answer: str, opening: str, entry_point: str | None = None) -> str:
-        """Takes the step with the number that was asked for, else the first; without a header what is said.
+        """Takes the step with the requested number, else the first; without a header the whole text.
 
         A program without a header is a code step, for a model may leave the steps out.
         """

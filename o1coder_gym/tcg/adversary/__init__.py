@@ -1,1 +1,1 @@
-"""The second player: inputs on which programs part that pass all known tests, and who is right there."""
+"""The second player: inputs that separate programs passing all known tests, and rulings on who is right."""

@@ -61,7 +61,7 @@ class Attack:
 
     Attributes:
         inputs: All inputs tried, [I].
-        columns: What each program did on each input, [I, S], by the names of `behaviour.column`.
+        columns: Each program's behaviour on each input, [I, S], by the names of `behaviour.column`.
         parting: Places of the inputs that part programs, confirmed; each splits a class that those before it
             left whole.
         noisy: By program, why it can not be told apart: what it does on an input changes.
@@ -118,6 +118,7 @@ def attack(
         inputs = board.affordable(batch)
         if not inputs:
             break
+        # An input on which every program hangs ends the run of the batch: the inputs after it are run again.
         for _ in range(_HANGS):
             observed = yield [Execution(program, inputs) for program in board.sound]
             inputs = board.enter(inputs, observed)
@@ -195,18 +196,18 @@ class _Board:
 
     @property
     def settled(self) -> bool:
-        """Whether no two programs are left that could part."""
+        """Whether no two programs are left that could differ."""
         return len(self.sound) < 2 or all(len(members) < 2 for members in self._classes())
 
     def affordable(self, inputs: Sequence[str]) -> tuple[str, ...]:
-        """Returns the new inputs that can be paid, with the confirmation of one."""
+        """Returns the new inputs that can be paid for, with the confirmation of one."""
         known = set(self.inputs)
         fresh = [one for one in dict.fromkeys(inputs) if one not in known]
         left = (self.limit - self.spent) // max(len(self.sound), 1)
         return tuple(fresh[: max(left - _CONFIRMING, 0)])
 
     def enter(self, inputs: tuple[str, ...], observed: Sequence[Sequence[Observation]]) -> tuple[str, ...]:
-        """Enters first observations; returns the inputs that nobody was run on, for all hung before."""
+        """Enters first observations; returns the inputs that no program was run on, as all had hung."""
         ran = dict(zip(self.sound, observed, strict=True))
         # The furthest any program came; behind it all of them hung on earlier inputs.
         end = max(sum(one != UNFINISHED for one in seen) for seen in observed)
@@ -223,7 +224,7 @@ class _Board:
         return left
 
     def candidates(self) -> list[int]:
-        """Returns the places of inputs that split a class further, as many as can be paid to be confirmed."""
+        """Returns the indices of inputs that split a class further, as many as can be confirmed."""
         found = self._splitting(range(len(self.inputs)))
         # Only inputs that split a class are progress; patience counts those since the last.
         self.idle = 0 if found else self.idle
@@ -231,7 +232,7 @@ class _Board:
         return found[:payable] if self.sound else []
 
     def repeats(self, places: Sequence[int]) -> tuple[str, ...]:
-        """Returns inputs in the order in which they are confirmed: backwards, then forwards.
+        """Returns inputs in the order of their confirmation: backwards, then forwards.
 
         A program that draws random numbers from a fixed seed, or remembers earlier calls, does the same in a
         second process unless the calls before an input are others.
@@ -240,7 +241,7 @@ class _Board:
         return (*forwards[::-1], *forwards)
 
     def confirm(self, places: Sequence[int], observed: Sequence[Sequence[Observation]]) -> None:
-        """Enters repeated observations: who does otherwise is noisy; inputs that still part programs part."""
+        """Enters repeated observations; programs that contradict themselves are noisy."""
         count = len(places)
         for program, seen in zip(self.sound, observed, strict=True):
             self.spent += len(seen)
@@ -253,7 +254,7 @@ class _Board:
         self.parting += self._splitting(places)
 
     def attack(self) -> Attack:
-        """Returns what is known."""
+        """Returns the attack's result so far."""
         return Attack(
             tuple(self.inputs),
             tuple(self.columns),
@@ -274,7 +275,7 @@ class _Board:
                 self.hanging.add(program)
 
     def _column(self, cells: Mapping[int, Observation]) -> tuple[str, ...]:
-        """Returns [S]: a program that is not run any more does what it is known for."""
+        """Returns [S]; a program that is no longer run keeps its known behaviour."""
         names = dict(zip(cells, column(list(cells.values()), self.same), strict=True))
         return tuple(names.get(program, NOT_RUN) for program in range(len(self.weights)))
 
@@ -295,7 +296,7 @@ class _Board:
         return partition(self._keys(self.parting), self.weights).classes
 
     def _keys(self, places: Sequence[int]) -> list[tuple[str, ...] | None]:
-        """Returns what each program does on some inputs; None for one that parts nobody."""
+        """Returns each program's behaviour on some inputs; None for a program that separates nothing."""
         columns = [self.columns[place] for place in places]
         return [
             None if program in self.noisy else tuple(one[program] for one in columns)

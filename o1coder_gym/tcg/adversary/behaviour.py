@@ -29,7 +29,7 @@ class Partition:
     Attributes:
         classes: Indices of the programs of each class, each ascending; the largest class first, of equals the
             one whose first program is the earliest.
-        weights: What each class weighs: how many samples its programs stand for.
+        weights: The weight of each class: the samples that its programs stand for.
     """
 
     classes: tuple[tuple[int, ...], ...]
@@ -47,7 +47,7 @@ def partition(keys: Sequence[object | None], weights: Sequence[float]) -> Partit
     """Puts programs of equal keys into one class.
 
     Args:
-        keys: What each program does on all inputs, [S]; None leaves it out.
+        keys: Each program's behaviour on all inputs, [S]; None leaves it out.
         weights: Samples that each program stands for, > 0, [S].
     """
     members: dict[object, list[int]] = {}
@@ -61,7 +61,7 @@ def partition(keys: Sequence[object | None], weights: Sequence[float]) -> Partit
 
 
 def column(observed: Sequence[Observation], same: Same) -> list[str]:
-    """Returns [S] names of what programs do on one input: one name for all that do the same.
+    """Returns names of the programs' behaviours on one input, [S]; equal behaviours have equal names.
 
     Names of outputs begin with ``=``, those of failures say which: a crash is not a time-out.
     """
@@ -83,7 +83,7 @@ def shows_address(observed: Observation) -> bool:
 
 
 def rounds(observed: Sequence[Observation], same: Same) -> bool:
-    """Whether outputs differ as texts and yet are one by `same`, as floats are that were rounded apart."""
+    """Whether outputs differ as texts but are equal by `same`, as differently rounded floats are."""
     texts = {one.output for one in observed if one.output is not None}
     names = {name for name in column(observed, same) if not is_failure(name)}
     return len(names) < len(texts)

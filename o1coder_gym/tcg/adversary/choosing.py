@@ -24,7 +24,7 @@ def by_class(found: Attack) -> list[float]:
 
 
 def by_rulings(found: Attack, ruled: Sequence[Ruling]) -> list[float]:
-    """Scores by the rulings that a program agrees with, each with the votes behind it: its mean standing.
+    """Scores by a program's mean standing: the votes behind the rulings that it agrees with.
 
     It is the risk of a program under the other samples (minimum Bayes risk, Shi et al. 2022), with properties
     and a model's answers among the votes: on each input a program stands as high as its output, so that one

@@ -1,4 +1,4 @@
-"""Corner cases: shown inputs with one or two values put to an edge, or to what the programs mention.
+"""Corner cases: shown inputs with one or two values moved to an edge or to a constant of the programs.
 
 A draw from the shapes that shown inputs share stays within those shapes; programs part at their edges: the
 empty list, one item, equal items, signs, and the constants that a program compares with.
@@ -35,7 +35,7 @@ def corner_inputs(
 
     Args:
         calls: Shown inputs.
-        programs: What they mention is tried.
+        programs: Their constants are tried.
         question: Its words say which preconditions hold (`inputs.preconditions`).
         seed: Fixes the draw.
     """
@@ -67,7 +67,7 @@ def corner_inputs(
 
 
 def _first(call: Arguments, mentioned: Sequence[Any]) -> Iterator[list[Any]]:
-    """Yields what comes before any draw: arguments at their least, packed, and related to each other."""
+    """Yields the inputs before any random one: arguments at their least, packed, related to each other."""
     columns = [[*_least(one)[:1], *packed(one, mentioned), *_least(one)[1:]] for one in call]
     rows = [
         [[*call[:place], one, *call[place + 1 :]] for place, one in enumerate(row) if one is not None]
@@ -105,7 +105,7 @@ def _of(code: str) -> list[Any]:
 
 
 def _edges(value: Any, mentioned: Sequence[Any], rng: random.Random) -> list[Any]:
-    """Returns edges of a value's type, as many of what programs mention as others; never none."""
+    """Returns edges of a value's type, at least one, and as many constants of the programs."""
     near = [one for kind in mentioned for one in _near(kind, value)]
     usual = list(_usual(value, mentioned, rng))
     rng.shuffle(near)
@@ -115,7 +115,7 @@ def _edges(value: Any, mentioned: Sequence[Any], rng: random.Random) -> list[Any
 
 
 def _near(mentioned: Any, value: Any) -> Iterator[Any]:
-    """Yields a constant and its neighbours where it is of the type of a value."""
+    """Yields a constant and its neighbours if it has the type of a value."""
     if isinstance(mentioned, int | float) and type(value) in (int, float):
         yield from (type(value)(mentioned + step) for step in (-1, 0, 1) if mentioned == mentioned // 1)
     elif isinstance(mentioned, str) and isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Attackers: what proposes inputs on which programs may part, those first that promise most."""
+"""Attackers: they propose inputs on which programs may differ, most promising first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FIRST, _GROWTH, _MOST = 32, 2, 512
 
 
 class Attacker(Protocol):
-    """Proposes inputs of a problem; without end, or until it has no more."""
+    """Proposes inputs of a problem, endlessly or until it runs out."""
 
     def __call__(self, problem: Problem, programs: Sequence[str], seed: int, /) -> Iterator[tuple[str, ...]]:
         """Yields batches.
@@ -39,7 +39,7 @@ class Attacker(Protocol):
 
 
 def by_mutation(problem: Problem, programs: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
-    """Proposes mutations of the inputs that the question shows, with what the programs mention (no model).
+    """Proposes mutations of the question's inputs, with constants of the programs (no model).
 
     Half of a batch are draws, equal parts of each program's view: its constants, the characters that it
     compares with, its signature; and, where inputs are shown, a part without the shape that they share. The
@@ -98,7 +98,7 @@ def both(first: Attacker, second: Attacker) -> Attacker:
 
 
 def _shown_calls(problem: Problem, programs: Sequence[str], seed: int) -> Sequence[Arguments]:
-    """Returns calls that a question shows; where it shows none, such as signatures allow."""
+    """Returns the calls that a question shows; if it shows none, calls that its signature allows."""
     if problem.entry_point is None:
         return ()
     if shown := known_arguments(problem):

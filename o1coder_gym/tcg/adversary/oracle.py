@@ -32,12 +32,12 @@ _HALF = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What is taken for right on one input.
+    """The output that counts as right on one input.
 
     Attributes:
         input: The input.
         right: Name of what programs do there (`behaviour.column`) that is taken for right; None where most
-            programs fail, for then it may be no input of the question.
+            programs fail, for then it may not be an input of the question.
         confidence: Share of the votes behind it, in [0, 1].
         votes: By name of what programs do.
     """
@@ -49,7 +49,7 @@ class Ruling:
 
     @property
     def output(self) -> str | None:
-        """The output that is taken for right."""
+        """The output that counts as right."""
         return None if self.right is None else self.right[1:]
 
 
@@ -92,6 +92,7 @@ def rulings(
             # as the programs' outputs were merged into classes, not by text: 0.3 is 0.30000000000000004
             named = (name for name in counted if not is_failure(name) and same(name[1:], output))
             if name := next(named, None):
+                # All answers together weigh `trust` of the programs' votes, however many samples there are.
                 counted[name] += trust * sum(votes.values()) / len(outputs)
         for name in counted:
             if not is_failure(name):
@@ -109,11 +110,12 @@ def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
     if not outputs or sum(outputs.values()) < _HALF * whole:
         return Ruling(given, None, 0.0, votes)
     right = max(outputs, key=lambda name: outputs[name])
+    # Failures stay in the denominator: they are votes for "no valid input".
     return Ruling(given, right, outputs[right] / whole, votes)
 
 
 def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:
-    """Returns who asks a language model for the output of one input at a time.
+    """Returns a function that asks a language model for the output of one input.
 
     Args:
         engine: Where text comes from.
@@ -132,7 +134,7 @@ def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:
 
 
 def read_output(text: str, problem: Problem) -> str | None:
-    """Returns the output that an answer says, None if it says none.
+    """Returns the output that an answer names, None if it names none.
 
     Of a function it is the canonical literal on the first line, of a program all that is printed.
     """
@@ -156,7 +158,7 @@ def output_question(problem: Problem, given: str) -> str:
 
 
 def _never(text: str) -> None:
-    """An answer of several lines ends where the model ends it."""
+    """Returns no boundary: an answer of several lines ends where the model ends it."""
 
 
 def _line_end(text: str) -> int | None:

@@ -21,7 +21,7 @@ _KINDS = (string.ascii_lowercase, string.ascii_uppercase, string.digits, string.
 
 
 def packed(value: Any, mentioned: Sequence[Any]) -> Iterator[Any]:
-    """Yields values of the type of a shown one, those first that hold most.
+    """Yields values of the type of a shown one, fullest first.
 
     Args:
         value: A shown value; other types than texts and sequences have nothing to pack.

@@ -1,4 +1,4 @@
-"""Properties of a question: what all outputs that it shows have in common, and its words speak of.
+"""Properties of a question: common to all outputs that it shows, and mentioned in its words.
 
 An output that lacks such a property is probably wrong. A property is taken only where at least two shown
 examples have it, so that a question without examples has none. Hidden tests and references are not looked at.
@@ -130,7 +130,7 @@ def shown_pairs(problem: Problem) -> list[Pair]:
 
 
 def has(holds: Holds, arguments: tuple[Any, ...], output: Any) -> bool:
-    """Whether an output has a property; one that the property is not about has it not."""
+    """Whether an output has a property; False if the property does not apply to it."""
     try:
         return holds(arguments, output)
     except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError):
@@ -138,7 +138,7 @@ def has(holds: Holds, arguments: tuple[Any, ...], output: Any) -> bool:
 
 
 def lacking(properties: Mapping[str, Holds], given: str, output: str) -> list[str]:
-    """Returns the names of the properties that an output lacks; none where a text is no literal."""
+    """Returns the names of the properties that an output lacks; none where a text is not a literal."""
     try:
         arguments, value = tuple(read_literal(given)), read_literal(output)
     except (ValueError, TypeError):

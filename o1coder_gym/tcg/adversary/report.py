@@ -1,4 +1,4 @@
-"""The attack as a tool: what parts the programs of one problem, minimised, as a row."""
+"""The attack as a tool: the minimised inputs that separate the programs of one problem, as a row."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def attack_row(
     programs: Mapping[str, str],
     settings: AttackSettings = AttackSettings(),
 ) -> dict[str, Any]:
-    """Returns what an attack on named programs found, as a JSON-able row.
+    """Returns the findings of an attack on named programs as a JSON-able row.
 
     Args:
         judge: Runs the programs.
@@ -126,7 +126,7 @@ def attack_row(
 def _attacks(
     found: Attack, ruled: Sequence[Ruling], called: Sequence[Sequence[str]]
 ) -> Iterator[dict[str, Any]]:
-    """Yields each input that parts programs, and who does what on it."""
+    """Yields each separating input with every program's behaviour on it."""
     for place, one in zip(found.parting, ruled, strict=True):
         did: dict[str, list[str]] = {}
         for program, name in enumerate(found.columns[place]):

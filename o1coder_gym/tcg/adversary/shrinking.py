@@ -27,7 +27,7 @@ def shrink(one: int, other: int, given: str, *, is_function: bool, same: Same) -
     """Makes an input smaller on which two programs part.
 
     A smaller input on which either fails is left alone unless one failed on the first input too: an empty
-    list may be no input of the question at all. Types stay as they are.
+    list may not be an input of the question at all. Types stay as they are.
 
     Args:
         one: Index of a program.
@@ -64,7 +64,7 @@ def shrink(one: int, other: int, given: str, *, is_function: bool, same: Same) -
 def minimised(
     judge: OutputJudge, problem: Problem, programs: Sequence[str], found: Attack, *, same: Same
 ) -> Attack:
-    """Returns an attack whose confirmed inputs are small, and what all programs do on those.
+    """Returns an attack with small confirmed inputs and all programs' behaviour on them.
 
     An input stays as it is where the small one would part fewer programs.
     """
@@ -103,7 +103,7 @@ def shrunk(judge: OutputJudge, problem: Problem, programs: tuple[str, str], give
 
 
 def _smaller(given: str, is_function: bool) -> Iterator[str]:
-    """Yields smaller inputs, those first that leave out most."""
+    """Yields smaller inputs, largest cuts first."""
     if not is_function:
         lines = given.rstrip("\n").split("\n")
         yield from ("\n".join(shorter) + "\n" for shorter in _shorter(lines) if shorter)

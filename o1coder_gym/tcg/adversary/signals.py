@@ -1,4 +1,4 @@
-"""What an attack teaches: preference pairs for the policy, rewards for a test generator, hard tests to keep.
+"""Training signals of an attack: preference pairs, rewards for a test generator, hard tests to keep.
 
 All of it comes from rulings, which are opinions with a confidence, never from references or hidden tests.
 """
@@ -36,7 +36,7 @@ def hard_tests(problem: Problem, ruled: Sequence[Ruling], *, confidence: float =
 def preference_pairs(
     found: Attack, ruled: Sequence[Ruling], ends: Sequence[State], *, split: str, most: int = _PAIRS
 ) -> list[PairRow]:
-    """Returns pairs for DPO: a program that survives all believed inputs over one that falls on some.
+    """Returns pairs for DPO: a program that survives all believed inputs over one that fails on some.
 
     Only programs that were committed in the same state are a pair; the value of each is its mean standing.
 
@@ -71,7 +71,7 @@ def preference_pairs(
 
 
 def generator_rewards(found: Attack, ruled: Sequence[Ruling], inputs: Sequence[str]) -> list[float]:
-    """Returns what each input of a test generator is worth: the share of programs that fall on it.
+    """Returns the reward of each input of a test generator: the share of programs that fail on it.
 
     After UTRL's reward for tests that fail wrong programs, times the confidence of the ruling. An input that
     parts nobody, or on which most programs fail, is worth nothing, and so is one without a ruling. A program

@@ -1,1 +1,1 @@
-"""Whether tests are right: running programs, agreement, validity, choosing programs by tests."""
+"""Checks of tests: running programs, agreement, validity, choosing programs by tests."""

@@ -1,4 +1,4 @@
-"""Which output an input has, by what several programs return (mode B): pure functions.
+"""Agreement of several programs on the output of an input (mode B): pure functions.
 
 S solutions, I inputs. ``outputs[s][i]`` is what solution s returns for input i, None where it fails or
 answers differently a second time. Votes are counted by what the judge takes for the same, not by text:
@@ -24,7 +24,7 @@ Calibration: TypeAlias = Callable[[float], float]
 
 
 def uncalibrated(support: float) -> float:
-    """Takes the share of solutions for the chance."""
+    """Returns the share of solutions as the chance."""
     return support
 
 
@@ -89,7 +89,7 @@ def consensus(outputs: Outputs, *, same: Same = operator.eq, threshold: float = 
 
 
 def _columns(outputs: Outputs, same: Same) -> list[list[str | None]]:
-    """Returns [I, S]: by input what each solution returns, one text for all that are the same."""
+    """Returns each solution's output by input, [I, S], as texts; equal outputs have equal texts."""
     return [_unified(column, same) for column in zip(*outputs, strict=True)]
 
 
@@ -98,7 +98,7 @@ def _unified(column: Sequence[str | None], same: Same) -> list[str | None]:
     texts = Counter(output for output in column if output is not None).most_common()
     stands_for: dict[str, str] = {}
     for text, _ in texts:
-        # `same` is no equivalence where tolerances chain (a ≈ b ≈ c); comparing with leaders alone keeps
+        # `same` is not an equivalence where tolerances chain (a ≈ b ≈ c); comparing with leaders alone keeps
         # classes apart.
         leaders = dict.fromkeys(stands_for.values())
         stands_for[text] = next((leader for leader in leaders if same(text, leader)), text)

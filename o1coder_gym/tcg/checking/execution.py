@@ -26,7 +26,7 @@ _FATAL = (Outcome.TIMEOUT, Outcome.MEMORY)
 
 @runtime_checkable
 class OutputJudge(Judge, Protocol):
-    """A judge that also tells what programs return; `sandbox.Judge` is one."""
+    """A judge that also returns programs' outputs; `sandbox.Judge` is one."""
 
     def evaluate(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
@@ -56,7 +56,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a program made of one input.
+    """A program's output on one input.
 
     Attributes:
         output: Canonical literal or standard output; None if the program failed, or if what it returned
@@ -80,7 +80,7 @@ def test_of(entry_point: str | None, given: str, output: str) -> CallTest | Stdi
 
 
 def same_output(entry_point: str | None, left: str, right: str) -> bool:
-    """Whether the judge takes two outputs for the same."""
+    """Whether the judge considers two outputs equal."""
     if entry_point is None:
         return same_stdout(left, right)
     try:
@@ -99,7 +99,7 @@ def observe(
 
     Args:
         judge: Runs them.
-        programs: What is run.
+        programs: The programs to run.
         rounds: Times that inputs are run which another one took along, ≥ 1; then they count as hanging.
 
     Returns:
@@ -153,7 +153,7 @@ def _submission(program: Program, done: int) -> Submission:
 
 
 def _settled(outputs: Sequence[Output]) -> Sequence[Output]:
-    """Leaves out what was not run because the input before it used up the time or the memory."""
+    """Drops inputs that were not run because the one before used up the time or the memory."""
     end = len(outputs)
     # The judge reports the input that hung and all behind it as fatal; only the first of these was run.
     while end > 1 and outputs[end - 1].outcome in _FATAL and outputs[end - 2].outcome in _FATAL:

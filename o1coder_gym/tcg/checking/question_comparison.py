@@ -68,7 +68,7 @@ def expected_test(problem: Problem, comparison: Comparison, given: str, output: 
 
 
 def same_of(problem: Problem) -> Callable[[str, str], bool]:
-    """Returns which outputs are one to the tests of a problem: by its comparison, else by the judge's."""
+    """Returns the equality of outputs for a problem's tests: its own comparison, else the judge's."""
     comparison = comparison_of(problem)
     if problem.entry_point is None:
         return same_stdout
@@ -87,7 +87,7 @@ def _same(comparison: Comparison, one: str, other: str) -> bool:
 
 
 def truth_of(code: str, entry_point: str) -> str:
-    """Returns a program whose function tells the truth of what the given one returns, a literal always."""
+    """Returns a program whose function returns the truth value of the given one's result: a literal."""
     asked = f"_asked = {entry_point}"
     return f"{code}\n\n{asked}\n\n\ndef {entry_point}(*arguments):\n    return bool(_asked(*arguments))\n"
 

@@ -22,7 +22,7 @@ from o1coder_gym.types import Outcome, Problem, TestCase, Verdict
 
 @dataclass(frozen=True, slots=True)
 class ExecutionMatrix:
-    """What S solutions do on T tests; the first tests are the public ones.
+    """The results of S solutions on T tests; the first tests are the public ones.
 
     Attributes:
         passed: [S, T], whether solution s passes test t.
@@ -40,7 +40,7 @@ class ExecutionMatrix:
     def __post_init__(self) -> None:
         widths = {len(row) for row in (*self.passed, *self.outputs)}
         if len(widths) > 1 or self.public > max(widths, default=0):
-            raise UsageError(f"rows of {sorted(widths)} tests, {self.public} of them public, make no matrix")
+            raise UsageError(f"rows of {sorted(widths)} tests, {self.public} of them public, form no matrix")
         if len(self.outputs) != len(self.passed):
             raise UsageError(f"{len(self.passed)} solutions, but outputs of {len(self.outputs)}")
 
@@ -50,7 +50,7 @@ Score: TypeAlias = Callable[[ExecutionMatrix], list[float]]
 
 
 def by_public_tests(matrix: ExecutionMatrix) -> list[float]:
-    """Scores by the share of public tests passed; all alike where there is none."""
+    """Scores by the share of public tests passed; all scores are equal without public tests."""
     return [_share(row[: matrix.public]) for row in matrix.passed]
 
 
@@ -167,5 +167,5 @@ def _share(results: Sequence[bool], weights: Sequence[float] = ()) -> float:
 
 
 def _passed(results: Sequence[bool], weights: Sequence[float]) -> float:
-    """Returns what the tests that are passed weigh."""
+    """Returns the weight of the passed tests."""
     return sum(compress(weights, results)) if weights else sum(results)

@@ -37,7 +37,7 @@ def sample_programs(
 ) -> dict[str, list[str]]:
     """Samples `n` programs for each problem, in one batch, from a policy that writes the vanilla format.
 
-    What is no program counts as the text that it is, so that nothing is hidden by sampling.
+    What is not a program counts as the text that it is, so that nothing is hidden by sampling.
 
     Raises:
         PolicyError: When the policy fails.

@@ -1,4 +1,4 @@
-"""Which generated tests may be trusted: confirmed by the reference (mode A) or by agreement (mode B)."""
+"""Validity of generated tests: confirmed by the reference (mode A) or by agreement (mode B)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Claim:
 
     Attributes:
         problem: The question.
-        tests: What a generator says.
+        tests: The generated tests.
         programs: The reference alone in mode A; solutions in mode B.
     """
 
@@ -111,7 +111,7 @@ def check_by_agreement(
 
 
 def stable_outputs(observed: Sequence[Sequence[Observation | None]]) -> list[list[str | None]]:
-    """Returns the votes in what `observe_twice` has seen: no vote where a program failed or wavered."""
+    """Returns the votes among observations of `observe_twice`; programs that failed or wavered have none."""
     return [[None if one is None else one.output for one in row] for row in observed]
 
 
@@ -142,7 +142,7 @@ _STANDINGS = {Outcome.PASS: Standing.CONFIRMED, Outcome.WRONG_ANSWER: Standing.W
 
 
 def _by_test(claim: Claim, observed: Sequence[Observation | None]) -> list[Observation | None]:
-    """Returns for each test what the reference makes of its input; for asserts, which tell none, nothing."""
+    """Returns the reference's output on each test's input; none for asserts, which have no input."""
     seen = iter(observed)
     unknown = Observation(None, Outcome.PASS)
     return [next(seen) if isinstance(test, CallTest | StdioTest) else unknown for test in claim.tests]
@@ -150,7 +150,7 @@ def _by_test(claim: Claim, observed: Sequence[Observation | None]) -> list[Obser
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A claim with what its reference makes of the inputs; None where it changed its mind."""
+    """A claim with its reference's outputs; None where the reference contradicts itself."""
 
     claim: Claim
     observed: list[Observation | None]
@@ -162,7 +162,7 @@ class _Draft:
         return [test for test, seen in pairs if _is_good(seen)]
 
     def decide(self, outcomes: Sequence[Outcome], repair: bool) -> list[CheckedTest]:
-        """Returns the standing of every test, given how the runnable ones came out."""
+        """Returns the standing of every test, given the verdicts on the runnable ones."""
         judged = iter(outcomes)
         return [
             self._decide(test, seen, next(judged), repair)

@@ -1,4 +1,4 @@
-"""Domains: what values an argument may take, inferred from the values that are known.
+"""Domains: the values that an argument may take, inferred from known values.
 
 A domain generalises a few observed values the way a careful reader would (in the spirit of Daikon's
 likely invariants, Ernst et al. 2001): numbers keep the sign that was seen, strings their alphabet,
@@ -36,7 +36,7 @@ class Domain(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A few values without structure: None, booleans, bytes and whatever is not known better."""
+    """A few values without structure: None, booleans, bytes and other types."""
 
     values: tuple[Any, ...]
 
@@ -77,7 +77,7 @@ class Integers:
         return self._settle(rng.randint(self.low, self.high))
 
     def mutate(self, value: int, rng: random.Random) -> int:
-        """Takes a small step, scales, changes the sign, or draws anew."""
+        """Takes a small step, scales, changes the sign, or draws a new value."""
         step = rng.choice((-1, 1, -2, 2, -10, 10))
         changed = rng.choice((value + step, value + step, value * 2, value // 2, -value, None))
         return self.sample(rng) if changed is None else self._settle(changed)
@@ -114,7 +114,7 @@ class Reals:
         return round(rng.uniform(self.low, self.high), self.digits)
 
     def mutate(self, value: float, rng: random.Random) -> float:
-        """Takes a small step, scales, changes the sign, rounds, or draws anew."""
+        """Takes a small step, scales, changes the sign, rounds, or draws a new value."""
         step = rng.choice((1.0, -1.0, 10.0**-self.digits, -(10.0**-self.digits)))
         changed = rng.choice((value + step, value * 2, value / 2, -value, float(np.rint(value)), None))
         if changed is None:
@@ -144,8 +144,8 @@ class Texts:
         alphabet: Characters that may occur.
         shortest: Least length.
         longest: Largest observed length.
-        form: What all observed strings have in common and edits keep; see `TextForm`.
-        words: What words are drawn from.
+        form: The form that all observed strings share and edits keep; see `TextForm`.
+        words: The words to draw from.
         joints: Characters that only join others; see `edits.only_joins`.
         special: Characters of interest: those that the program compares with.
     """
@@ -236,7 +236,7 @@ class Sequences:
         return lambda near: self.item.sample(rng) if near is None else self.item.mutate(near, rng)
 
     def _settle(self, items: list[Any], rng: random.Random) -> Any:
-        """Restores what held for all observed values."""
+        """Restores the properties that all observed values share."""
         if self.distinct or self.kind in (set, frozenset):
             items = _without_repeats(items)
             # Refilled after repeats were removed; bounded, for a small item domain may have too few distinct

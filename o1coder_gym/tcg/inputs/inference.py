@@ -76,7 +76,7 @@ def infer_domain(values: Sequence[Any], special: Sequence[Any] = (), *, nested: 
 
 
 def domain_of_annotation(annotation: str, special: Sequence[Any] = ()) -> Domain | None:
-    """Returns the domain of an annotation such as ``List[int]``, None if it says nothing known."""
+    """Returns the domain of an annotation such as ``List[int]``, None if it is not understood."""
     try:
         node = ast.parse(annotation.strip(), mode="eval").body
     except (SyntaxError, ValueError):
@@ -166,7 +166,7 @@ def _texts(values: Sequence[str], special: Sequence[Any]) -> Texts:
 
 
 def _joints(values: Sequence[str]) -> list[str]:
-    """Returns what only joins: questions leave open what a space at an end, or two in a row, would mean."""
+    """Returns characters that only join others: questions rarely say what a doubled or outer one means."""
     marks = sorted({character for value in values for character in value if not character.isalnum()})
     return [mark for mark in marks if all(only_joins(mark, value) for value in values)]
 

@@ -1,4 +1,4 @@
-"""Likely preconditions: what holds between the arguments of every known call.
+"""Likely preconditions: relations between the arguments that hold for every known call.
 
 A mutated argument may break what the question takes for granted: that two lists have one length,
 that ``n`` is the length of ``values``, that ``k`` is an index. Such relations are looked for in the known
@@ -24,7 +24,7 @@ _OF_SORTED = re.compile(r"\bsorted\b", re.IGNORECASE)
 
 
 def find_preconditions(calls: Sequence[Arguments], question: str = "") -> list[Restore]:
-    """Returns how to restore each relation that holds for all known calls.
+    """Returns a repair function for each relation that holds for all known calls.
 
     Args:
         calls: Known arguments, at least one call; all of one length.
@@ -66,7 +66,7 @@ def _between(left: int, right: int, columns: list[tuple[Any, Any]], enough: int)
 
 
 def _within(left: int, right: int, columns: list[tuple[Any, Any]]) -> Iterator[Restore]:
-    """Yields what an argument is of a list: its length, a place in it, or one of its items."""
+    """Yields an argument's relations to a list: its length, an index into it, or one of its items."""
     integers = all(type(a) is int for a, _ in columns)
     # The strictest relation that holds for all calls is believed: length, then index, then bound, then item.
     if integers and all(a == len(b) for a, b in columns):

@@ -120,7 +120,7 @@ def _literals(stream: Iterator[Arguments], size: int, known: int) -> tuple[str, 
 
 
 def _size(value: Any) -> int:
-    """Returns a rough measure of how long a program may work on a value."""
+    """Returns a rough measure of a program's running time on a value."""
     match value:
         case int() | float():
             return int(min(abs(value), 1e18))

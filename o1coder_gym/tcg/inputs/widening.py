@@ -1,4 +1,4 @@
-"""Widens inferred domains by what a program compares with, and by what a question may be about."""
+"""Widens inferred domains by the constants that a program compares with, and beyond the known shape."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def with_characters(domain: Domain, characters: str) -> Domain:
 
 
 def without_shape(domain: Domain, characters: str) -> Domain:
-    """Lets go of what the observed values share but for their types: order, distinctness, brackets, joints.
+    """Drops every property that observed values share except types: order, distinctness, brackets, joints.
 
     Args:
         domain: An inferred domain.
-        characters: What strings may hold besides the characters seen.
+        characters: Characters that strings may hold besides those seen.
     """
 
     def relax(one: Domain) -> Domain:

@@ -1,1 +1,1 @@
-"""What generated tests are worth: mutants, kill rates, agreement with hidden tests."""
+"""Quality of generated tests: mutants, kill rates, agreement with hidden tests."""

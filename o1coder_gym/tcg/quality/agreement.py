@@ -1,4 +1,4 @@
-"""How far votes can be trusted: of tests with so many voters behind them, how many are right?
+"""Reliability of votes: how many tests with a given share of voters are right?
 
 Measured on problems with references, which the voters do not see: mode B makes the tests, the reference
 judges them. A calibration fitted on some problems turns the share of voters into a chance on others. One
@@ -30,7 +30,7 @@ PACKAGED = Path(str(files("o1coder_gym.data"))) / "agreement.json"
 
 @dataclass(frozen=True, slots=True)
 class VotedTest:
-    """A test that was voted for, and what the reference says of it.
+    """A test that was voted for, and the reference's verdict on it.
 
     Attributes:
         problem: Task id.
@@ -51,7 +51,7 @@ def voted_tests(
     Args:
         judge: Runs the references.
         rows: Problems; those without a reference are left out.
-        generated: What mode B made for each of them, with weights.
+        generated: The tests of mode B for each of them, with weights.
     """
     known = [(row, one) for row, one in zip(rows, generated, strict=True) if row.reference is not None]
     claims = [Claim(row.problem, one.tests, (row.reference or "",)) for row, one in known]

@@ -39,7 +39,7 @@ class DatasetTests:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """How a generator is evaluated.
+    """Settings of a generator's evaluation.
 
     Attributes:
         tests: Tests asked for per problem.
@@ -91,7 +91,7 @@ def evaluate_batches(
     run: Executor = serial,
     workers: int = 1,
 ) -> Iterator[ProblemQuality]:
-    """Yields what `evaluate_generator` does, by any function that evaluates a batch, wherever it runs.
+    """Evaluates as `evaluate_generator` does, by any function that evaluates a batch, wherever it runs.
 
     Args:
         work: `evaluate_batch` with its tools; picklable where `run` needs that.

@@ -1,4 +1,4 @@
-"""What generated tests are worth: soundness, validity, diversity, and the power to reject wrong programs.
+"""Quality of generated tests: soundness, validity, diversity, and the power to reject wrong programs.
 
 The paper measures the first one only. Tests that fail on the reference would reject everything, so kill
 rates count the tests that pass on it.

@@ -59,6 +59,7 @@ class AssertionReader:
         """Args: the function under test, the names of its parameters for keyword arguments."""
         self._entry_point = entry_point
         self._parameters = list(parameters)
+        # One room for a whole text: many statements that are cheap each may still not take for ever.
         self._evaluator = Evaluator({"inf": float("inf")}, BUILTINS, _ROOM)
         self._results: dict[str, _Call | None] = {}  # None: of a call whose result was changed since
         self.cases: list[TestCase | None] = []
@@ -67,6 +68,8 @@ class AssertionReader:
         """Takes statements in order; returns the one that may keep what follows them from running."""
         for place, statement in enumerate(statements):
             end = self._statement(statement)
+            # What follows may not run, so it is no case; but it was written, and counts as one that could not
+            # be read.
             if end is not None or len(self.cases) >= MAX_CASES:
                 self._leave_out(statements[place + 1 :])
                 return end
@@ -83,6 +86,7 @@ class AssertionReader:
                 part in ast.unparse(item) for item in items for part in _FORGIVING
             ):
                 return self.read(node.body)
+            # With handlers a failing check might be caught, so only `try … finally` is read.
             case ast.Try(handlers=[], body=body, finalbody=last):
                 return self.read([*body, *last])
             case ast.ClassDef(body=body):
@@ -101,6 +105,7 @@ class AssertionReader:
         match node:
             case ast.Assert(test=condition):
                 self._case(condition)
+            # ``f(2) == 4`` alone on a line: Python throws the answer away, but the author meant a check.
             case ast.Expr(value=ast.Compare() as condition) if self._mentions(condition):
                 self._case(condition)
             case ast.Expr(value=ast.Call() as call) if self._check_method(call):
@@ -123,6 +128,8 @@ class AssertionReader:
         """Gives up the values of names that a statement may change, by whatever name they are called."""
         for name in changed_names(node):
             value = self._evaluator.names.pop(name, None)
+            # By identity: `other = data` makes a second name for one list, and a change by either is seen by
+            # both.
             for other, held in [*self._evaluator.names.items()]:
                 if held is value and isinstance(value, list | dict | set):
                     del self._evaluator.names[other]
@@ -131,6 +138,7 @@ class AssertionReader:
 
     def _branch(self, node: ast.If) -> ast.stmt | None:
         """Reads the branch that runs, if that is known."""
+        # Generated tests run as a program, so the guard holds.
         if ast.unparse(node.test) == _IS_MAIN:
             return self.read(node.body)
         if not (known := self._known(node.test)):
@@ -154,7 +162,9 @@ class AssertionReader:
         if any(part in ast.unparse(one) for one in node.decorator_list for part in _UNTESTED):
             self._leave_out(node.body)
             return
+        # What the module has bound is visible in the function; what the function binds is forgotten after it.
         names, results = dict(self._evaluator.names), dict(self._results)
+        # Fixtures and parameters hide names of the module.
         for argument in ast.walk(node.args):
             self._evaluator.names.pop(getattr(argument, "arg", ""), None)
         self._test(node.body, node.decorator_list)
@@ -179,11 +189,13 @@ class AssertionReader:
         return any(name in names for name in parts)
 
     def _assign(self, node: ast.stmt, targets: Sequence[ast.expr], value: ast.expr) -> None:
+        # Before `_forget`: the right side is evaluated with the values that the names have until now.
         arguments = self._arguments(value)
         known = [] if self._mentions(value) else self._known(value)
         self._forget(node)
         for target in targets:
             if isinstance(target, ast.Name) and arguments is not None:
+                # The call is remembered, not made: an assert on the name becomes a case of these arguments.
                 self._results[target.id] = _Call(arguments)
             elif known:
                 with suppress(ValueError):
@@ -222,8 +234,10 @@ class AssertionReader:
                 yield self.read(body)
         except (ValueError, TypeError, RecursionError):
             values = []
+        # The loop may not run at all, or over items that nobody knows.
         if not values:
             self._leave_out(body)
+        # Some turns were not followed, and they may have changed what they touch.
         if not 0 < len(values) <= MAX_CASES:
             self._forget(ast.For(target, items, [*body], []))
 
@@ -278,6 +292,7 @@ class AssertionReader:
     def _unordered(self, left: ast.expr, right: ast.expr) -> None:
         """Adds the case that a result has the expected items in any order."""
         try:
+            # Sorted on both sides: equal as multisets, for items that can be ordered.
             call, items = self._call_text(left), sorted(self._evaluator.value(right))
             expected = write_literal(items)
         except (ValueError, TypeError, RecursionError):
@@ -294,6 +309,8 @@ class AssertionReader:
             return
         call, expected = self._call_text(left), self._number(right)
         places = self._number(rest[0] if rest else named.get("places", ast.Constant(7)))
+        # unittest rounds the difference (7 places by default) and compares with 0, which is not the same as
+        # rounding both.
         known = call is not None and expected is not None and isinstance(places, int)
         self.cases.append(
             AssertTest(f"assert round({call} - {_signed(expected)}, {places}) == 0") if known else None
@@ -321,6 +338,7 @@ class AssertionReader:
             self.cases.append(AssertTest(f"import math\n{close}"))
             return
         of_expected = rel * abs(expected)
+        # numpy adds the two tolerances, pytest takes the larger one.
         bound = least + of_expected if library == "numpy" else max(of_expected, least)
         self.cases.append(AssertTest(f"assert abs({call} - {_signed(expected)}) <= {bound!r}"))
 
@@ -371,6 +389,7 @@ class AssertionReader:
             left, right = right, left
         if not self._mentions(left):
             return
+        # pytest.approx stands on either side; `_mentions` has put the call on the left already.
         if isinstance(right, ast.Call) and _name_of(right) == "approx" and right.args:
             self._near(left, right.args[0], "pytest", right.args[1:], right.keywords)
             return
@@ -405,6 +424,8 @@ class AssertionReader:
     def _values(
         self, args: Sequence[ast.expr], named: Mapping[str, ast.expr], keywords: int
     ) -> list[Any] | None:
+        # Keyword arguments become positional ones, which a call test has; only where every parameter's place
+        # is known.
         rest = self._parameters[len(args) : len(args) + len(named)]
         if len(named) != keywords or set(rest) != set(named):
             return None

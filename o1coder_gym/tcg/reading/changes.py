@@ -1,7 +1,7 @@
 """Which names a statement may change, and which statement may keep what follows from running.
 
 What a model wrote is followed without running it, so a name stands for its value only until something may
-have changed it: a name that is bound anew, ``data[0] = 5``, ``data.append(3)``, ``random.shuffle(data)``.
+have changed it: a name that is bound again, ``data[0] = 5``, ``data.append(3)``, ``random.shuffle(data)``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _CHANGING = {"append", "extend", "insert", "remove", "pop", "clear", "sort", "re
 _CHANGING |= {"update", "setdefault", "popitem", "popleft", "appendleft", "extendleft", "rotate"}
 """Methods that change a list, set, dict or deque."""
 _ENDING = {"skip", "skipTest", "xfail", "fail", "exit", "quit"}
-"""Calls after which a test does not go on."""
+"""Calls after which a test does not continue."""
 _WHOLE_TEST = 3
 
 
@@ -30,6 +30,7 @@ def _changed_by(node: ast.AST) -> Iterator[str]:
             yield from _base(node)
         case ast.Call(func=ast.Attribute(attr=method) as called) if method in _CHANGING:
             yield from _base(called)
+        # The one call for effect that models write everywhere, and that changes nothing.
         case ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
             return
         case ast.Expr(value=ast.Call(args=arguments)):  # what is called for its effect may change them
@@ -51,6 +52,7 @@ def end_of(statement: ast.stmt) -> ast.stmt | None:
 
     ``continue`` reaches to the end of a turn, ``break`` to that of a loop, any other to that of the test.
     """
+    # A loop swallows its own `continue` and `break`; a `return` in it reaches beyond.
     least = _WHOLE_TEST if isinstance(statement, ast.For | ast.AsyncFor | ast.While) else 1
     ends = [node for node in _own_parts(statement) if isinstance(node, ast.stmt) and _reach(node) >= least]
     return max(ends, key=_reach, default=None)
@@ -60,6 +62,7 @@ def _own_parts(node: ast.AST) -> Iterator[ast.AST]:
     """Yields what a statement holds, without the bodies of functions."""
     yield node
     for child in ast.iter_child_nodes(node):
+        # A `return` in an inner function ends that function alone.
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from _own_parts(child)
 

@@ -27,6 +27,7 @@ def find_pairs(text: str) -> Iterator[tuple[Any, Any]]:
         if _is_argument(text, start):
             continue
         end, cut = bracket_extent(text, start)
+        # The whole bracket, or of one that the text ends in all items that are whole.
         pieces = [text[start:end]] if text[end - 1] in "]})" else []
         pieces += [text[start:cut] + "]"] if cut > start else []
         for piece in pieces:
@@ -59,6 +60,8 @@ def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, Mapping):
         inputs, outputs = _field(value, _INPUT_KEYS), _field(value, _OUTPUT_KEYS)
         if inputs is not _MISSING and outputs is not _MISSING:
+            # Two lists side by side, as in the data sets of contests: the i-th output belongs to the i-th
+            # input.
             if set(map(str, value)) >= {"inputs", "outputs"} and _both_lists(inputs, outputs):
                 yield from zip(inputs, outputs, strict=False)
             else:
@@ -98,6 +101,7 @@ def find_labelled(text: str) -> Iterator[tuple[str, str]]:
     """Yields (input, output) texts of labelled blocks, in pairs as they follow each other."""
     pending: str | None = None
     kind, body = "", list[str]()
+    # Two labels at the end close the last block and its pair, without a special case behind the loop.
     for line in [*text.split("\n"), "output:", "input:"]:
         label = _LABEL.match(line) or _HEADING.match(line)
         if label is None:

@@ -46,6 +46,7 @@ def bracket_extent(text: str, start: int) -> tuple[int, int]:
     depth, item_end, quote, place = 0, start, "", start
     while place < len(text):
         character = text[place]
+        # A bracket within quotes opens nothing; a backslash hides the character behind it.
         if quote:
             place += character == "\\"
             quote = "" if character == quote else quote
@@ -131,6 +132,7 @@ def _scalar(value: Any) -> str:
 def _real(value: float) -> str:
     if math.isnan(value):
         raise ValueError("NaN has no literal")
+    # Infinity has no literal of its own; 1e999 is one that overflows to it.
     return repr(value).replace("inf", "1e999")
 
 
@@ -158,6 +160,7 @@ def _from_tree(tree: Any) -> str:
             return _tuple([_from_tree(item) for item in body])
         case "s":
             return _set([_from_tree(item) for item in body])
+        # Sorted by text: keys of several types have no order of their own.
         case "d":
             return f"{{{', '.join(sorted(f'{_from_tree(key)}: {_from_tree(item)}' for key, item in body))}}}"
         case "c":
@@ -171,6 +174,8 @@ _LONGEST_CALL = 4000
 
 def call_at(text: str, start: int) -> ast.Call | None:
     """Returns the call expression that begins at `start`, None if its parentheses do not close."""
+    # The first parenthesis at which the text parses is the call's own: one in a string or an inner call does
+    # not.
     for match in re.finditer(r"\)", text[start : start + _LONGEST_CALL]):
         node = parse_expression(text[start : start + match.end()])
         if isinstance(node, ast.Call):

@@ -69,6 +69,8 @@ def parse_tests(text: str, entry_point: str | None, parameters: Sequence[str] = 
     text = text[:MAX_TEXT]
     cases: Cases = []
     for reader in _readers(entry_point, parameters):
+        # A reader that reads something wins; else the one that has seen most cases, so that they are counted
+        # as unreadable.
         cases = max(cases, reader(text)[:MAX_CASES], key=lambda found: (any(found), len(found)))
         if any(cases):
             break
@@ -86,6 +88,7 @@ def without_contradictions(
     tests: Sequence[TestCase],
 ) -> tuple[tuple[TestCase, ...], tuple[TestCase, ...]]:
     """Parts distinct tests into those whose input has one output, and those that contradict each other."""
+    # The tests are distinct, so two of one input differ in their output.
     outputs = Counter(_input_of(test) for test in tests)
     alone = [outputs[_input_of(test)] == 1 for test in tests]
     return tuple(compress(tests, alone)), tuple(compress(tests, (not single for single in alone)))
@@ -150,6 +153,7 @@ def _result_after(before: str, after: str) -> str | None:
     following = below.partition("\n")[0]
     if not line.strip(" )`") and (comment := _COMMENT.match(following)):
         return following[comment.end() :]
+    # Only an interpreter session gives its result on the next line without a mark.
     if before.rpartition("\n")[2].strip() != ">>>":
         return None
     compared = _COMPARED.fullmatch(line)
@@ -187,6 +191,7 @@ def _leading_literal(text: str) -> str | None:
     None too where the prose goes on to say that other results would do.
     """
     bare = text.strip().strip("`*").strip()[:_LONGEST_RESULT]
+    # The whole text first, then up to each place where a literal may end: the first piece that is one counts.
     ends = [len(bare), *(match.start() for match in _POSSIBLE_END.finditer(bare))]
     for end in ends[:_POSSIBLE_ENDS]:
         piece = bare[:end].strip().rstrip(".,;`")
@@ -196,6 +201,7 @@ def _leading_literal(text: str) -> str | None:
             found = write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
         except ValueError:
             continue
+        # ``3 or 4`` folds to 3, but the author means that either will do.
         several = isinstance(parse_expression(piece), ast.BoolOp) or _NOT_ALL.match(bare[end:])
         return None if several else found
     return None
@@ -218,6 +224,7 @@ def _arguments(text: str, name: str, parameters: Sequence[str]) -> str | None:
     """Returns the literal of the arguments that ``f(1, 2)``, ``n = 1, k = 2`` or ``1, 2`` give."""
     bare = re.sub(r"\s*\n\s*", ", ", text.replace("`", "").strip())
     call = parse_expression(bare)
+    # Python's own parser splits the arguments, commas in strings and brackets included.
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == name):
         named_values = _COLON.sub(r"\1\2 = ", bare)
         call = parse_expression(f"f({named_values})")
@@ -225,6 +232,7 @@ def _arguments(text: str, name: str, parameters: Sequence[str]) -> str | None:
         return None
     named = {keyword.arg: keyword.value for keyword in call.keywords}
     order = [named[parameter] for parameter in parameters if parameter in named]
+    # Names that are not the function's parameters: their order counts if their number fits.
     if len(order) != len(named):
         order = list(named.values()) if not parameters or len(named) == len(parameters) else []
     try:
@@ -246,6 +254,7 @@ def _spread(values: list[Any], count: int) -> list[Any]:
 
 def _data_arguments(text: str, count: int) -> Iterator[TestCase | None]:
     for given, output in find_pairs(text):
+        # An object names the arguments; its order is taken for that of the parameters.
         values = list(given.values()) if isinstance(given, dict) else _spread([given], count)
         if count == 1 and isinstance(given, list | tuple) and len(given) == 1 and not isinstance(given, dict):
             values = list(given)
@@ -267,4 +276,5 @@ def _data_texts(text: str) -> Iterator[TestCase | None]:
 
 
 def _line_ended(text: str) -> str:
+    # A program reads whole lines; an empty input stays empty.
     return text if text.endswith("\n") or not text else f"{text}\n"

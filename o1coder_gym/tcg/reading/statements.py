@@ -51,6 +51,7 @@ def _statements_at(lines: Sequence[str], start: int) -> tuple[Sequence[ast.stmt]
         return (), 1
     if first.startswith(_OPENERS):
         return _block_at(lines, start)
+    # Line by line until it parses; only an open bracket or a backslash asks for another line.
     for end in range(start + 1, min(start + _LONGEST_STATEMENT, len(lines)) + 1):
         tree = parse_source("\n".join((first, *lines[start + 1 : end])))
         if tree is not None:
@@ -64,6 +65,7 @@ def _block_at(lines: Sequence[str], start: int) -> tuple[Sequence[ast.stmt], int
     """Returns a compound statement: its decorators, its first line, and all that is indented deeper."""
     indent = _indent(lines[start])
     end = start
+    # Decorators stand at the function's own indentation and would end the block.
     while lines[end].lstrip().startswith("@") and end + 1 < len(lines):
         end += 1
     end += 1
@@ -83,6 +85,7 @@ def _continues(line: str, indent: int) -> bool:
 
 def _is_open(line: str) -> bool:
     """Whether a line opens a bracket that it does not close, or ends in a backslash."""
+    # Brackets in strings count too: a line that parses is never asked.
     opened, closed = (sum(line.count(mark) for mark in marks) for marks in ("([{", ")]}"))
     return opened > closed or line.endswith("\\")
 

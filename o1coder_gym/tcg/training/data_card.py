@@ -41,7 +41,7 @@ def write_dataset(folder: Path, dataset: Dataset, sources: Sequence[str]) -> lis
 
     Args:
         folder: Created with its parents; files of the same names are replaced.
-        dataset: What to write.
+        dataset: The data set to write.
         sources: Names of the problem sets, for the card.
 
     Returns:

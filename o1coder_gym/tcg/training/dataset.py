@@ -70,7 +70,7 @@ class Dataset:
         dpo: Rows ``task_id, split, prompt, chosen, rejected``.
         drops: Why problems, cases and pairs were left out, with counts.
         settings: How the rows were made.
-        rejected: What the worse side of a pair is, for the card.
+        rejected: Description of a pair's worse side, for the card.
     """
 
     sft: list[dict[str, Any]] = field(default_factory=list)

@@ -189,12 +189,12 @@ def test_a_cache_keeps_what_scores_cost(tmp_path: Path) -> None:
 def test_flops_of_a_model_of_no_known_size_are_refused(toy: ModuleType) -> None:
     budget = Budget(flops=1e9)
     driver = Driver(toy.ToyModel(), toy.ToyPolicy())
-    with pytest.raises(UsageError, match="not known"):
+    with pytest.raises(UsageError, match="is unknown"):
         driver.run([Task("p", best_of_n, budget)])
     (result,) = driver.stream(iter([Task("p", best_of_n, budget)]))  # no list: its own task ends
     assert isinstance(result.error, UsageError)
     sized = Driver(toy.ToyModel(), toy.ToyPolicy(), sizes=SIZES)
-    with pytest.raises(UsageError, match="not known"):
+    with pytest.raises(UsageError, match="is unknown"):
         sized.run([Task("p", best_of_n, budget, policy=toy.ToyPolicy())])
 
 

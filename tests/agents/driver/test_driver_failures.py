@@ -270,6 +270,17 @@ def test_an_agent_must_yield_a_list(toy: ModuleType) -> None:
     assert "the agent failed: TypeError" in str(toy.one(odd).error)
 
 
+def test_a_failing_agent_is_told_with_its_line(toy: ModuleType) -> None:
+    def odd(problem: Problem, root: State, /) -> Search:
+        yield [Propose(root)]
+        raise KeyError("lost")
+
+    line = odd.__code__.co_firstlineno + 2
+    assert str(toy.one(odd).error).endswith(
+        f"the agent failed: KeyError: 'lost' (test_driver_failures.py, line {line})"
+    )
+
+
 def test_an_agent_must_be_a_generator(toy: ModuleType) -> None:
     def odd(problem: Problem, root: State, /) -> Any:
         return SearchResult(None)

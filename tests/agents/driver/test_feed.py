@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import Driver, Feed, Task, TaskResult, best_of_n, greedy
-from o1coder_gym.errors import CalledOff, UsageError
+from o1coder_gym.errors import Cancelled, UsageError
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def test_what_came_before_closing_is_done(toy: ModuleType) -> None:
     assert len(list(Driver(toy.ToyModel(), toy.ToyPolicy(), live=2).stream(feed))) == 5
 
 
-def test_a_running_task_is_called_off(toy: ModuleType) -> None:
+def test_a_running_task_is_cancelled(toy: ModuleType) -> None:
     feed, policy = Feed(), Held(toy.ToyPolicy())
     with running(Driver(toy.ToyModel(), policy, live=1), feed) as results:
         task, waiting = Task("p", greedy), Task("q", greedy)
@@ -81,23 +81,23 @@ def test_a_running_task_is_called_off(toy: ModuleType) -> None:
         feed.put(waiting)
         assert policy.asked.wait(10)
         assert feed.waiting == 1
-        assert feed.call_off(waiting.key)  # never begun, so it has no result
-        assert not feed.call_off(task.key)
+        assert feed.cancel(waiting.key)  # never begun, so it has no result
+        assert not feed.cancel(task.key)
         result = results.get(timeout=10)
         assert result.task == task
-        assert isinstance(result.error, CalledOff)
+        assert isinstance(result.error, Cancelled)
         policy.gate.set()
         feed.put(Task("r", greedy))
         assert results.get(timeout=10).task.task_id == "r"
     assert results.empty()
 
 
-def test_calling_off_what_is_over_changes_nothing(toy: ModuleType) -> None:
+def test_cancelling_a_finished_task_changes_nothing(toy: ModuleType) -> None:
     feed = Feed()
     with running(Driver(toy.ToyModel(), toy.ToyPolicy()), feed) as results:
         feed.put(Task("p", greedy))
         first = results.get(timeout=10)
-        feed.call_off(first.task.key)
+        feed.cancel(first.task.key)
         feed.put(Task("q", greedy))
         assert results.get(timeout=10).error is None
 
@@ -111,29 +111,29 @@ def test_two_equal_keys_at_the_same_time_are_refused(toy: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("when", ["after", "twice", "before"])
-def test_calling_off_a_key_does_not_reach_the_next_task_of_that_name(toy: ModuleType, when: str) -> None:
+def test_cancelling_a_key_does_not_reach_the_next_task_of_that_name(toy: ModuleType, when: str) -> None:
     feed, policy = Feed(), Held(toy.ToyPolicy())
     policy.gate.set()
     if when == "before":
-        assert not feed.call_off(Task("p", greedy).key)  # nobody has that key yet
+        assert not feed.cancel(Task("p", greedy).key)  # nobody has that key yet
     with running(Driver(toy.ToyModel(), policy), feed) as results:
         feed.put(Task("p", greedy))
         assert results.get(timeout=10).error is None
         if when != "before":
             for _ in range(1 + (when == "twice")):
-                feed.call_off(Task("p", greedy).key)
+                feed.cancel(Task("p", greedy).key)
             feed.put(Task("p", greedy))
             assert results.get(timeout=10).error is None
 
 
-def test_a_running_task_is_called_off_even_if_its_name_is_put_again(toy: ModuleType) -> None:
+def test_a_running_task_is_cancelled_even_if_its_name_is_put_again(toy: ModuleType) -> None:
     feed, policy = Feed(), Held(toy.ToyPolicy())
     first, second = Task("p", greedy, name="a"), Task("p", greedy, name="b")
     with running(Driver(toy.ToyModel(), policy), feed) as results:
         feed.put(first)
         assert policy.asked.wait(10)
         feed.put(second)
-        feed.call_off(first.key)
-        assert isinstance(results.get(timeout=10).error, CalledOff)
+        feed.cancel(first.key)
+        assert isinstance(results.get(timeout=10).error, Cancelled)
         policy.gate.set()
         assert results.get(timeout=10).error is None

@@ -114,7 +114,7 @@ def test_hidden_tests_are_asked_once_per_candidate(o1coder, arguments, tmp_path)
         (("--select", "best"), 2, "unknown selector 'best'"),
         (("--shard", "3/2"), 2, "--shard is i/n"),
         (("--shard", "2/3", "--limit", "1"), 2, "has no problem"),
-        (("--suite", "suite.yaml"), 2, "does not go with --suite"),
+        (("--suite", "suite.yaml"), 2, "cannot be combined with --suite"),
         (("--tests", "missing.jsonl"), 1, "missing.jsonl"),
     ],
 )
@@ -237,6 +237,7 @@ def test_controls_and_smaller_budgets_come_with_every_run(o1coder, problems, scr
     assert "10 tokens 25 tokens 1,000 tokens latency" in " ".join(done.stdout.split())
     (session,) = [json.loads(line) for line in (tmp_path / "run/sessions.jsonl").read_text().splitlines()]
     assert session["command"][0] == "bench"
+    assert session["auto_dtype"] is None  # no model was run
     again = o1coder("bench", "compare", tmp_path / "run", "--json")
     assert again.returncode == 0, again.stderr
     compared = json.loads(again.stdout)

@@ -84,16 +84,26 @@ def test_a_folder_without_trees(o1coder, tmp_path):
     assert "no search trees" in done.stderr
 
 
-def test_the_list_fits_the_terminal_and_breaks_no_name():
-    class Trees:
-        task_ids = ("micro/test-0000",)
+class Trees:
+    """The trees of two problems; the second has one agent less where agents differ."""
 
-        def agents(self, task_id):
-            return ["best_of_n_random:n=64", "mcts?width=4&c=1.4&evaluate=mixed", "self_repair"]
+    task_ids = ("micro/test-0000", "micro/test-0001")
 
+    def __init__(self, differ):
+        self.differ = differ
+
+    def agents(self, task_id):
+        every = ["best_of_n_random:n=64", "mcts?width=4&c=1.4&evaluate=mixed", "self_repair"]
+        return every[: 2 if self.differ and task_id == self.task_ids[1] else 3]
+
+
+@pytest.mark.parametrize("differ", [True, False])
+def test_the_list_fits_the_terminal_and_breaks_no_name(differ):
     shown = io.StringIO()
-    Console(width=50, file=shown).print(_contents(cast(Any, Trees()), 50))
+    Console(width=50, file=shown).print(_contents(cast(Any, Trees(differ)), 50))
     lines = shown.getvalue().splitlines()
+    assert shown.getvalue().count("best_of_n_random:n=64,") == 1 + differ  # agents of all are named once
+    assert all(name in shown.getvalue() for name in Trees.task_ids)
     assert max(map(len, lines)) <= 50
     for words in ("best_of_n_random:n=64,", "width=4&c=1.4&", "evaluate=mixed,", "self_repair"):
         assert any(words in line for line in lines)

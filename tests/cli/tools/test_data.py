@@ -264,7 +264,7 @@ def test_what_cannot_be_dealt_is_refused(problem_file):
     found = load_rows(problem_file(RIGHT, NONE))
     with pytest.raises(UsageError, match="too few for train, validation, test"):
         with_splits(found)
-    with pytest.raises(UsageError, match="make 1"):
+    with pytest.raises(UsageError, match="add up to 1"):
         with_splits(found, {"train": 0.5})
 
 

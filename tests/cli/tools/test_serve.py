@@ -316,7 +316,7 @@ def test_shutdown_ends_what_runs(serve):
         future = pool.submit(server.ask)
         server.wait_until(lambda: server.policy.batches)
         server.desk.close(0.1)
-        with pytest.raises(openai.InternalServerError, match="called off"):
+        with pytest.raises(openai.InternalServerError, match="cancelled"):
             future.result(20)
     with pytest.raises(openai.InternalServerError) as caught:
         server.ask()

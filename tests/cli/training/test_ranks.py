@@ -34,7 +34,7 @@ def test_a_run_that_lost_a_rank_goes_on_to_the_same_table(tmp_path: Path) -> Non
         ranks.kill(1)
         first, second = ranks.ended()
     assert (first.status, second.status) == (1, -9), first.stderr[-3000:]
-    assert "another rank has ended without a word; --resume goes on" in first.stderr
+    assert "another rank ended without a message; continue with --resume" in first.stderr
     assert not (out / "model").exists()
 
     found = run(2, main, [*WORDS, "--out", str(out), "--resume"])

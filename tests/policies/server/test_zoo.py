@@ -504,7 +504,7 @@ def test_thoughts_are_paid_for_recorded_and_no_part_of_the_program(propose):
 
 @pytest.mark.parametrize("quirk", ["no-usage", "null-usage"])
 def test_answers_that_nobody_can_count_are_refused(propose, quirk):
-    with pytest.raises(PolicyError, match="no numbers of tokens and has no tokenizer"):
+    with pytest.raises(PolicyError, match="no token counts and has no tokenizer"):
         propose(quirk)
 
 

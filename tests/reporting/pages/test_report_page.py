@@ -7,7 +7,7 @@ import pytest
 from o1coder_gym.reporting.colours import UNKNOWN
 from o1coder_gym.reporting.figures import curves_figure, problems_figure, write_figures
 from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
-from o1coder_gym.reporting.pages.page import breakable
+from o1coder_gym.reporting.pages.page import breakable, spec_words
 from o1coder_gym.reporting.pages.report_page import report_page
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, CurvePoint, RunReport, make_report
@@ -55,9 +55,9 @@ def test_the_table_has_intervals_differences_and_a_group_per_budget():
     assert page.index("1,024 tokens per problem") < page.index("512 tokens per problem")
     assert "against best_of_n_random" in page
     assert 'title="50.0 % (15.0 to 85.0)"' in page  # Wilson for 2 of 4
-    assert "+25.0 <small>(−38 to +72)~</small>" in page
+    assert re.search(r"\+25\.0 <small>\(−3[78]\.\d to \+7[12]\.\d\)~</small>", page)
     assert page.count("too few to tell</small>") == 4  # greedy and mcts at two budgets, four problems
-    assert "This run could show differences of 100 points or more." in page
+    assert "% power" not in page  # two problems that differ say nothing of how much results vary
     assert "tokens per problem</th>" not in report_page(report((512,)))
 
 
@@ -71,6 +71,15 @@ def test_the_grid_and_the_table_name_every_problem():
         ("none", "p/2"),
         ("none", "p/3"),
     ]
+
+
+def test_agents_of_several_formats_are_told_apart():
+    rows = [replace(one, format=form) for one in report((512,)).rows for form in ("vanilla", "pseudocode")]
+    page = report_page(make_report(rows))
+    for form in ("vanilla", "pseudocode"):
+        assert f"greedy<small>{form}</small></th>" in page  # of the table
+        assert f"greedy {form}</span>" in page  # of the grid
+        assert f'title="greedy {form}"' in page  # of the problems
 
 
 def test_reliability_only_where_a_scorer_was_asked():
@@ -200,6 +209,19 @@ def test_a_curve_that_was_capped_says_so():
     assert re.search(
         r"at a cap of their own, with budget left: [^.]*greedy", report_page(replace(found, curves=capped))
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mcts", "mcts"),
+        ("mcts?c=2", "mcts<small>c=<wbr>2</small>"),
+        ("mcts hf:tiny", "mcts<small>hf:<wbr>tiny</small>"),
+        ("mcts?c=2 hf:tiny vanilla", "mcts<small>c=<wbr>2</small><small>hf:<wbr>tiny vanilla</small>"),
+    ],
+)
+def test_a_name_has_its_arguments_and_its_policy_below(name, words):
+    assert spec_words(name) == words
 
 
 def test_names_break_between_arguments_and_in_no_entity():

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from o1coder_gym.cli.search.compare import CompareSettings, compare
 from o1coder_gym.errors import UsageError
 from o1coder_gym.reporting.results import RESULTS, ResultRow
-from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table
+from o1coder_gym.reporting.tables.comparison_table import LEGEND, change_lines, comparison_table
 from o1coder_gym.reporting.tables.places import Pair, compare_places, read_place
 from o1coder_gym.reporting.tables.run_tables import comparison_grid
 from o1coder_gym.runs.budget import Budget
@@ -116,6 +117,41 @@ def test_the_table_fits_the_terminal(run: Path, width: int) -> None:
         or width == 80
     )
     assert "simulations=16" in " ".join(shown)
+    whole = [line.rstrip() for line in shown]
+    assert all(line in whole for line in LEGEND.splitlines())  # not folded to the width of the table
+
+
+def test_changed_problems_are_named_whole(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    compare(CompareSettings(a=f"{run}#mcts@1024", b=f"{run}#mcts@512", changed=True))
+    gained = [line for line in capsys.readouterr().out.splitlines() if "p/" in line]
+    assert len(gained) > 1
+    assert max(map(len, gained)) <= 40
+    assert all(name.strip("+− ").startswith("p/") for line in gained for name in line.rstrip(",").split(","))
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        (("@1024",), ["mcts<small>", "against greedy", "+83.3"]),  # 11 of 12 more and one less
+        (("#mcts@1024", "#mcts@512"), ["#mcts@512</th>", "#mcts@1024", "−83.3"]),  # 1 of 12, 11 before
+    ],
+)
+def test_the_page_has_the_comparisons_of_the_terminal(
+    run: Path, tmp_path: Path, ends: tuple[str, ...], told: list[str]
+) -> None:
+    a, b, *_ = *(f"{run}{end}" for end in ends), None
+    compare(CompareSettings(a=a, b=b, export=(tmp_path / "page.html",)))
+    page = (tmp_path / "page.html").read_text().replace("<wbr>", "")
+    assert [words for words in told if words not in page] == []
+    assert "<dt>problems</dt><dd>12 of toy</dd>" in page
+
+
+def test_an_agent_of_several_budgets_is_named_once(run: Path) -> None:
+    place = read_place(f"{run}#mcts")
+    assert {pair.name for pair in compare_places([place, place], "greedy")} == {f"{run}#mcts"}
 
 
 def test_changed_problems_are_named(run: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from o1coder_gym.reporting.results import ResultRow, summarize
-from o1coder_gym.reporting.tables.terminal_table import name_lines, terminal_table
+from o1coder_gym.reporting.tables.terminal_table import GRID_LEGEND, name_lines, terminal_table
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
 
@@ -64,6 +64,7 @@ def test_several_budgets_are_columns_of_one_table():
     assert cells(lines[heading + 3]) == ["39 % spent", "20 % spent", "10 % spent", "5 % spent"]
     assert cells(lines[heading + 4]) == ["1 failed"] * 4
     assert "failed runs count as not solved" in lines
+    assert all(line in lines for line in GRID_LEGEND.splitlines())  # not folded to the width of the table
     assert "2 runs an agent and budget" in lines
 
 
@@ -82,6 +83,12 @@ def test_a_setting_without_rows_at_a_budget_has_an_empty_cell():
     rows = [*grid(("greedy", "mcts"), (256, 512))[2:]]
     (line,) = (line for line in lines_of(rows) if line.strip().startswith("greedy"))
     assert cells(line) == ["greedy", "50 (9–91)~", "0.5"]
+
+
+def test_a_title_wider_than_the_table_is_one_line():
+    console, title = Console(width=80, record=True, file=io.StringIO()), "a policy and a budget " * 3
+    console.print(terminal_table(summarize([ROW]), title.rstrip(), 80))
+    assert title.rstrip() in [line.rstrip() for line in console.export_text().splitlines()]
 
 
 def test_a_narrow_terminal_goes_without_what_the_report_has():

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from o1coder_gym.errors import CalledOff, InfrastructureError, UsageError
+from o1coder_gym.errors import Cancelled, InfrastructureError, UsageError
 from o1coder_gym.protocols import Judge as JudgeProtocol
 from o1coder_gym.sandbox import ConcurrentJudge, shared_judge
 from o1coder_gym.sandbox.trial import Trial
@@ -163,7 +163,7 @@ def test_a_closed_one_calls_off_what_waits_and_takes_nothing_more(judge):
     many = ConcurrentJudge(judge)
     futures = [many.submit(SLEEPER) for _ in range(20)]
     threading.Timer(0.05, many.close).start()
-    with pytest.raises(CalledOff):
+    with pytest.raises(Cancelled):
         futures[-1].result(30)
     many.close()
     with pytest.raises(InfrastructureError, match="closed"):

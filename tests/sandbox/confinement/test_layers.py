@@ -117,6 +117,28 @@ def test_programs_of_root_are_another_user_who_cannot_touch_the_zygote(layers):
     assert verdict.outcome is Outcome.PASS, verdict
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "one.send(b'x', socket.MSG_OOB)",
+        "one.send(b'xy', socket.MSG_OOB | socket.MSG_DONTWAIT)",
+        "other.recv(1, socket.MSG_OOB)",
+        "other.recv_into(bytearray(1), 1, socket.MSG_OOB | socket.MSG_PEEK)",
+    ],
+)
+def test_streams_carry_nothing_out_of_band(call):
+    code = (
+        "import errno, socket\n"
+        "def tried():\n    one, other = socket.socketpair()\n    one.send(b'7')\n"
+        f"    try: {call}\n    except OSError as error: return error.errno == errno.EPERM, other.recv(9)\n"
+    )
+    with Judge(1) as judge:
+        if "seccomp" in judge.report().missing_layers:
+            pytest.skip("this machine has no system call filters")
+        (verdict,) = judge.evaluate([Submission(code, "tried", (CallTest("[]", "(True, b'7')"),))])
+    assert verdict.outcome is Outcome.PASS, verdict
+
+
 def test_the_library_is_found_where_it_is_held_open(monkeypatch):
     monkeypatch.setattr(sys, "path", ["/a/lib/python3", "/a/lib/python3/lib-dynload", "/ab"])
     assert library.folders(["/a/lib/python3/site", "/elsewhere"]) == ("/a/lib/python3/site", "/elsewhere")

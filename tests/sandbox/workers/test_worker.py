@@ -1,6 +1,7 @@
 """What a worker makes of children that ended before they were confined."""
 
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -24,10 +25,10 @@ class Line:
         return False
 
 
-def finished(*said: bytes, children: tuple[ChildReport, ...]) -> Any:
+def finished(*said: bytes, children: tuple[ChildReport, ...], waited_share: float = 0.0) -> Any:
     worker = Worker.__new__(Worker)
     worker._lines = [Line(one) for one in said]  # pyright: ignore[reportAttributeAccessIssue]
-    worker._started = 0.0
+    worker._started, worker._waited_share = time.monotonic() - 100.0, waited_share
     return worker._finish(children)
 
 
@@ -41,3 +42,10 @@ def test_a_program_that_was_not_needed_any_more_need_not_have_begun() -> None:
 def test_one_that_ends_otherwise_before_it_was_confined_says_nothing(ending: Ending) -> None:
     with pytest.raises(WorkerDied, match="before it was confined"):
         finished(b"", children=(ChildReport(KILLED, ending, 0.0),))
+
+
+@pytest.mark.parametrize(("share", "seconds"), [(0.0, 100.0), (0.97, 3.0), (1.0, 0.0)])
+def test_a_job_lasts_as_long_as_it_did_not_wait_for_a_core(share: float, seconds: float) -> None:
+    """So that programs on a busy machine are not taken for programs that sleep in test after test."""
+    done = finished(BEGUN_FRAME, children=(ChildReport(WENT, Ending.OWN, 0.0),), waited_share=share)
+    assert done.wall_s == pytest.approx(seconds, abs=5.0)

@@ -49,7 +49,7 @@ def function_of(cases: Mapping[str, Any] | Sequence[Any], name: str) -> str | No
     """Returns the function that the tests call, as they say it; None for whole programs.
 
     Raises:
-        ProblemFileError: When it is no name of a function.
+        ProblemFileError: When it is not a name of a function.
     """
     case = (
         cases if isinstance(cases, Mapping) else next((one for one in cases if isinstance(one, Mapping)), {})

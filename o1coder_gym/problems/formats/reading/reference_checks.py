@@ -81,7 +81,7 @@ def reference_check(
         entry_point: The function to compare.
         inputs: Arguments of each call; plain Python values.
         tolerance: Absolute tolerance for floats, > 0.
-        view: What of the two answers is compared: ``"set"``, ``"bool"``, or the answers themselves.
+        view: The compared view of the two answers: ``"set"``, ``"bool"``, or the answers themselves.
         accept: Expression over `arguments`, `got`, `expected`, `tolerance` and the reference's `names`
             that holds for right answers, for questions with more than one.
     """

@@ -118,7 +118,7 @@ def test_a_server_that_was_restarted_is_sent_the_weights_again(
 
 def test_adapters_of_another_model_are_refused(server: WeightedServer, weights: Path, tmp_path: Path) -> None:
     start = start_of(weights, 2)
-    with pytest.raises(UsageError, match=r"adapters of .* mean nothing there"):
+    with pytest.raises(UsageError, match=r"adapters of .* do not fit it"):
         make_actor(spec(server, options="&transfer=adapters"), replace(start, folder=str(tmp_path)))
     with pytest.raises(UsageError, match="this training has no adapters"):
         make_actor(spec(server, options="&transfer=adapters"), replace(start, lora_rank=0))
@@ -257,7 +257,7 @@ def test_a_run_whose_server_died_goes_on_with_another(
             return 0 if len(sent) == 2 else None
 
         server.misbehave = dying
-        with pytest.raises(PolicyError, match=r"RemoteProtocolError.*goes on with --resume"):
+        with pytest.raises(PolicyError, match=r"RemoteProtocolError.*continue the run with --resume"):
             train(server, "cut")
     with serving(weights) as server:  # at another address
         resumed = train(server, "cut", resume=True)

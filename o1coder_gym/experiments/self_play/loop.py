@@ -24,8 +24,8 @@ from typing import Any
 from o1coder_gym.agents import load_agent
 from o1coder_gym.errors import JournalError, O1CoderError, UsageError
 from o1coder_gym.experiments.measures.held_out import Gain, gains
-from o1coder_gym.experiments.self_play_config import SelfPlayConfig
-from o1coder_gym.experiments.stages import Learned, RealStages, Stages, StagesOnGPUs
+from o1coder_gym.experiments.self_play.config import SelfPlayConfig
+from o1coder_gym.experiments.self_play.stages import Learned, RealStages, Stages, StagesOnGPUs
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from o1coder_gym.models.trainers import check_start
 from o1coder_gym.problems.likeness.overlap import Likeness
@@ -47,7 +47,7 @@ TESTED = "tested"
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Which stages there are, and when the run ends.
+    """The stages of a run, and its stopping rule.
 
     Attributes:
         iterations: At most.
@@ -110,7 +110,7 @@ def self_play(
     Args:
         config: Of the run, e.g. from `read_config`.
         out: The run folder: a folder per stage, curve.jsonl, tested.jsonl, report.md, curve.png.
-        resume: Whether to go on with the run that `out` holds; finished stages are not done again.
+        resume: Whether to continue the run that `out` holds; finished stages are not done again.
         tell: Called with each stage and measurement, in a line.
         on_warning: Called with a line about problems without public tests.
 
@@ -120,6 +120,7 @@ def self_play(
         JournalError: When `out` holds a run and `resume` is false, or a run of another configuration.
         MissingExtraError: When torch or TRL is not installed.
     """
+    # What can be wrong in the configuration is found out first, before hours of search.
     load_executor(config.run.executor)
     if config.sft is None and config.rl is None:
         raise UsageError("sft and rl are both skipped, so nothing would be learned")
@@ -134,6 +135,7 @@ def self_play(
         stages = kind(config, out, on_warning=on_warning)
         start = Learned(_first_model(config))
         learned = run_stages(stages, start, _schedule(config), folder, tell or (lambda line: None))
+        # The test split is looked at twice, after everything: no stage and no stop depends on it.
         before = _tested(stages, "before", start.policy, folder)
         after = _tested(stages, "after", learned.policy, folder)
         result = SelfPlayResult(learned, out, len(before), gains(before, after))
@@ -142,7 +144,7 @@ def self_play(
 
 
 def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFolder, tell: Tell) -> Learned:
-    """Runs the loop of Algorithm 1; what the folder has already is not done again.
+    """Runs the loop of Algorithm 1; skips what the folder already has.
 
     Args:
         stages: The work.
@@ -159,6 +161,7 @@ def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFo
     """
     learned = start
     work = _Work(folder, tell)
+    # Measured before anything is learned: gains are against this, and so is the patience.
     rates = [work.measured(stages, learned, 0, "start")]
     for iteration in range(schedule.iterations):
         place = folder.path / f"iteration-{iteration:02d}"
@@ -166,6 +169,7 @@ def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFo
         def synthesize(into: Path, now: Learned = learned, number: int = iteration) -> str:
             return str(stages.synthesize(now, number, into))
 
+        # The newest data set holds all earlier ones (D ∪ D'), so the folder of the last iteration is enough.
         learned = replace(learned, data=Path(work.done(place / "data", learned, synthesize)))
         if schedule.fine_tune and (iteration == 0 or schedule.expert):
             begun = _with_policy(learned, start.policy) if schedule.expert else learned
@@ -201,7 +205,7 @@ def stalled(rates: Sequence[float], patience: int) -> bool:
 
 
 class _Work:
-    """Does what is not done yet, and writes down what was done."""
+    """Runs unfinished stages and records finished ones."""
 
     def __init__(self, folder: RunFolder, tell: Tell) -> None:
         self._folder = folder
@@ -214,9 +218,9 @@ class _Work:
         inputs = self._inputs(learned)
         name = str(place.relative_to(self._folder.path))
         if (mark := _read_mark(place)) is not None:
-            # A stage of other inputs (an earlier one was made anew) would mix two runs.
+            # A stage of other inputs (an earlier one was made again) would mix two runs.
             if mark["inputs"] != inputs:
-                raise O1CoderError(f"{place} was made of other inputs; delete it to make it anew")
+                raise O1CoderError(f"{place} was made from other inputs; delete it to repeat the stage")
             artefact = self._absolute(mark["artefact"])
             if not (path := Path(artefact.removeprefix("prm:"))).exists():
                 raise O1CoderError(f"{place} is marked as done, but {path} is missing; delete {place / MARK}")
@@ -253,7 +257,7 @@ class _Work:
         return float(row["pass_rate"])
 
     def _inputs(self, learned: Learned) -> dict[str, str | None]:
-        """Names what a stage starts from; folders of this run relative to it: the run may be moved."""
+        """Names a stage's inputs; folders of this run are relative to it, so that the run may be moved."""
         values = {"policy": learned.policy, "scorer": learned.scorer, "data": learned.data}
         return {name: None if value is None else self._relative(str(value)) for name, value in values.items()}
 
@@ -290,7 +294,7 @@ def _read_mark(place: Path) -> dict[str, Any] | None:
         row = json.loads(path.read_text())
         return {"inputs": row["inputs"], "artefact": row["artefact"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise O1CoderError(f"{path}: not the mark of a stage; delete it to make the stage anew") from error
+        raise O1CoderError(f"{path}: not the mark of a stage; delete it to repeat the stage") from error
 
 
 def _first_model(config: SelfPlayConfig) -> str:

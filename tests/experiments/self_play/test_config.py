@@ -6,7 +6,7 @@ import pytest
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import UsageError
-from o1coder_gym.experiments.self_play_config import read_config
+from o1coder_gym.experiments.self_play.config import read_config
 
 LEAST = '[run]\nmodel = "m"\n[problems]\nset = "p"\n'
 
@@ -52,7 +52,7 @@ def test_a_run_of_an_earlier_version_has_the_same_configuration(tmp_path: Path) 
     ("text", "told"),
     [
         (LEAST + "[rum]\n", "unknown section of .*loop.toml 'rum'"),
-        (LEAST.replace("model", "modl"), r"unknown key in .*loop.toml, \[run\] 'modl'; known: .*model"),
+        (LEAST.replace("model", "modl"), r"unknown key in .*loop.toml, \[run\] 'modl'; did you mean 'model'"),
         (LEAST + "[rl]\nupdates = 0\n", r"\[rl\]: updates must be at least 1, got 0"),
         (LEAST + '[rl]\nupdates = "many"\n', r"\[rl\]: updates must be a whole number, got 'many'"),
         (LEAST + '[rl]\nmethod = "ppo"\n', r"unknown method in \[rl\]"),

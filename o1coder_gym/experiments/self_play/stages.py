@@ -1,4 +1,4 @@
-"""What self-play asks of its stages, and the real ones: search, SFT, PRM, RL, measurement."""
+"""The protocol of self-play's stages, and the real stages: search, SFT, PRM, RL, measurement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
-from o1coder_gym.experiments.self_play_config import SelfPlayConfig
+from o1coder_gym.experiments.self_play.config import SelfPlayConfig
 from o1coder_gym.experiments.shards import SynthesisPlan, search_all
 from o1coder_gym.experiments.training.rl import train_logged
 from o1coder_gym.experiments.training.sft import train_on_paths
@@ -50,7 +50,7 @@ _TORCH_SEEDS = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What the run has so far.
+    """The artefacts of the run so far.
 
     Attributes:
         policy: Model of the policy: a name or a folder.
@@ -136,6 +136,8 @@ class RealStages:
         """Searches this iteration's problems (Algorithm 1, steps 2 and 6); writes D ∪ D' into the folder."""
         run, section = self._config.run, self._config.synthesis
         rows = self._searched(iteration)
+        # Not scored by default: values of a tree would then carry the opinion of the PRM that is to learn
+        # from them.
         scorer = learned.scorer if section.scored else None
         policy = self._spec(learned.policy)
         plan = SynthesisPlan(
@@ -161,7 +163,7 @@ class RealStages:
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
         earlier = [read_data(learned.data)] if learned.data is not None else []
-        # a run of an earlier version goes on with the rule that it began with
+        # a run of an earlier version continues with the rule that it began with
         rule = earlier[0].label_rule if earlier else LabelRule(credit_kept=section.credit_kept)
         data = self._harvested(plan, iteration, folder, rule)
         # D ∪ D' (Algorithm 1, step 6), the newest first, as `merged` weighs them.
@@ -177,7 +179,7 @@ class RealStages:
         return str(result.model)
 
     def train_scorer(self, learned: Learned, folder: Path) -> str:
-        """Trains the PRM on all rows so far (Algorithm 1, step 4); its body starts as the policy."""
+        """Trains the PRM, from the policy's weights, on all rows so far (Algorithm 1, step 4)."""
         from o1coder_gym.prm.training.trainer import train_prm
 
         settings, data = self._config.prm, learned.data
@@ -212,13 +214,13 @@ class RealStages:
         return means(self.validation.by_problem_on(executor, policy, seed))
 
     def tested(self, model: str) -> Mapping[str, dict[str, float]]:
-        """Returns how the policy does on each problem of the test split, with the same draws each time."""
+        """Returns the policy's success on each problem of the test split, with the same draws each time."""
         seed = self._derive(self._config.run.seed, "test")
         return self.test.by_problem_on(self._config.run.executor, self._spec(model), seed)
 
     def _portable(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Returns a plan without the place of this run, where the run may be carried elsewhere."""
-        if not self._config.run.expert:  # runs of earlier versions go on with what they wrote
+        """Returns a plan without this run's own path, so that the run may be moved."""
+        if not self._config.run.expert:  # runs of earlier versions continue with what they wrote
             return row
         return json.loads(json.dumps(row).replace(f"{self._out}/", "RUN/"))
 
@@ -248,6 +250,7 @@ class RealStages:
 
     def _harvested(self, plan: SynthesisPlan, iteration: int, folder: Path, rule: LabelRule) -> ProcessData:
         place = {task_id: index for index, task_id in enumerate(plan.task_ids)}
+        # In order of the plan, not of the end: data must not depend on which search was quicker.
         rows = sorted(tree_rows(folder), key=lambda row: place[row["task_id"]])
         versions = {"o1coder_gym": o1coder_gym.__version__}
         return harvest(
@@ -308,14 +311,14 @@ class StagesOnGPUs(RealStages):
         (artefact,) = run(partial(_stage, self._config, self._out), [(stage, arguments)])
         if not Path(artefact.removeprefix("prm:")).exists():
             raise O1CoderError(
-                f"{artefact} was trained on another machine and is not to be seen here; "
+                f"{artefact} was trained on another machine and is not visible here; "
                 "put the run folder on a file system that all machines share"
             )
         return artefact
 
 
 def _stage(config: SelfPlayConfig, out: Path, piece: tuple[str, tuple[Any, ...]]) -> str:
-    """Does a stage in a process of an executor; one that was lost there goes on from its checkpoints."""
+    """Runs a stage in a process of an executor; a lost process resumes from the stage's checkpoints."""
     name, arguments = piece
     here = replace(config, run=replace(config.run, executor="serial"))
     return getattr(RealStages(here, out, on_warning=lambda line: None), name)(*arguments)

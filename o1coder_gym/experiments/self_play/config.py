@@ -125,7 +125,7 @@ class SelfPlayConfig:
         objective: Labels of the PRM: soft, hard or pairwise.
         rl: Settings of GRPO, or of DPO on sibling pairs.
         seed_rule: How seeds of stages and samples are made of the run's: ``derived`` by hash, or ``added``
-            as in runs of earlier versions, which go on as they began.
+            as in runs of earlier versions, which continue as they began.
     """
 
     run: RunSection

@@ -166,7 +166,7 @@ def test_an_artefact_of_other_inputs_is_not_taken(tmp_path: Path) -> None:
     run(Notes(RISING), tmp_path)
     mark = tmp_path / "iteration-00" / "rl" / MARK
     mark.write_text(mark.read_text().replace("iteration-00/sft", "iteration-00/other"))
-    with pytest.raises(O1CoderError, match="was made of other inputs"):
+    with pytest.raises(O1CoderError, match="was made from other inputs"):
         run(Notes(RISING), tmp_path)
 
 

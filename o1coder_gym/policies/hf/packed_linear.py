@@ -1,0 +1,43 @@
+"""Linear layers whose weights lie as the matrix units of a CPU read them.
+
+oneDNN brings a plain bfloat16 matrix into that order for every product, and a decode step of a few rows is
+little more than reading each matrix once. Packed once at load, a step takes about two thirds of the time.
+Float32 stays plain: there a row must not depend on its batch, and packed products are split by its size.
+"""
+
+from __future__ import annotations
+
+import torch
+
+ROWS = 32
+"""Rows that the order is chosen for; it is right for any number."""
+
+
+class PackedLinear(torch.nn.Module):
+    """A linear layer in oneDNN's order, for inference in bfloat16 on a CPU."""
+
+    def __init__(self, plain: torch.nn.Linear) -> None:
+        """Takes weight ``[O, I]`` and bias ``[O]`` of a plain layer, which may be thrown away then."""
+        super().__init__()
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(plain.weight.detach(), ROWS)
+        self.bias = None if plain.bias is None else plain.bias.detach()
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """A plain copy, for models that look at it."""
+        return self._packed.to_dense()
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Returns ``[…, O]`` of ``[…, I]``."""
+        return torch.ops.mkldnn._linear_pointwise(states, self._packed, self.bias, "none", [], "")
+
+
+def pack_linear_layers(model: torch.nn.Module) -> None:
+    """Packs all plain linear layers of a model that is for inference alone, where that is of use."""
+    if not torch.backends.mkldnn.is_available():
+        return
+    for module in [*model.modules()]:
+        for name, layer in [*module.named_children()]:
+            plain = type(layer) is torch.nn.Linear and layer.weight.dtype == torch.bfloat16
+            if plain and layer.weight.device.type == "cpu":
+                setattr(module, name, PackedLinear(layer))

@@ -1,0 +1,52 @@
+"""Weights in the order of a CPU's matrix units: the same products, and only where nobody trains them."""
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import torch
+
+from o1coder_gym.policies.hf.causal_model import CausalModel
+from o1coder_gym.policies.hf.packed_linear import PackedLinear, pack_linear_layers
+from tests.policies.hf.test_architectures import tiny_model
+
+pytestmark = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
+)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(1,), (3, 1), (40, 1), (2, 50)])
+def test_products_are_those_of_the_plain_layer(bias, shape):
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(48, 80, bias=bias, dtype=torch.bfloat16)
+    packed, states = PackedLinear(plain), torch.randn(*shape, 48, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        assert torch.allclose(packed(states), plain(states), atol=0.02, rtol=0.02)
+    assert packed.weight.equal(plain.weight)
+
+
+def linear_layers(model):
+    return {type(module) for module in model.modules() if isinstance(module, (torch.nn.Linear, PackedLinear))}
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("bfloat16", PackedLinear), ("float32", torch.nn.Linear)])
+def test_a_model_of_a_folder_is_packed_in_bfloat16(dtype, kind, tiny, tmp_path):
+    model, tokenizer = tiny
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = CausalModel.from_folder(tmp_path, dtype, "cpu")
+    assert linear_layers(loaded.model) == {kind}
+    assert linear_layers(model) == {torch.nn.Linear}  # in memory it may be trained
+
+
+def test_packed_logits_are_the_models_own():
+    model = tiny_model("qwen2", {}).bfloat16()
+    ids = torch.arange(2, 40)[None]
+    with torch.inference_mode():
+        before = model(input_ids=ids).logits.float()
+        pack_linear_layers(model)
+        after = model(input_ids=ids).logits.float()
+    assert linear_layers(model) == {PackedLinear}
+    assert float((after - before).norm() / before.norm()) < 0.02
