@@ -61,7 +61,8 @@ def progress_bars(console: Console, *, transient: bool = False) -> Progress:
         TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(),
     )
-    kind = Progress if console.is_terminal else ProgressLines
+    # Bars send what is printed meanwhile through their console, and a quiet one would lose it.
+    kind = Progress if console.is_terminal and not console.quiet else ProgressLines
     return kind(*columns, console=console, transient=transient)
 
 

@@ -34,6 +34,14 @@ def test_a_terminal_gets_bars() -> None:
     assert not isinstance(progress_bars(console), ProgressLines)
 
 
+def test_what_is_printed_while_nothing_is_shown_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, quiet=True)
+    with progress_bars(console) as progress:
+        progress.add_task("searching", total=1, told="")
+        print("a caller's own words")
+    assert capsys.readouterr().out == "a caller's own words\n"
+
+
 def test_a_bar_goes_on_where_the_run_was(monkeypatch: pytest.MonkeyPatch) -> None:
     log, told = io.StringIO(), []
     monkeypatch.setattr(shards, "notes", lambda: Console(file=log, width=80))
