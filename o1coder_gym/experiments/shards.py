@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,10 +30,9 @@ from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.progress import notes, progress_bars
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import Outcome, Problem, Sampling, Tests
+from o1coder_gym.types import Problem, Sampling, Tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +96,11 @@ class Shard:
 Report = Callable[[SearchTree], None]
 """Called with each new tree."""
 
+Search = Callable[
+    [SynthesisPlan, Sequence[Problem], Mapping[str, Tests], RunFolder, str, Report], list[O1CoderError]
+]
+"""Runs the searches of a plan: `search_all`, or a caller's function that shows them as well."""
+
 
 def search_all(
     plan: SynthesisPlan,
@@ -124,40 +127,21 @@ def search_all(
         Why searches failed, one error each.
     """
     run, workers = load_executor(executor)
-    with _shown(plan, folder, report) as told:
-        if executor == "serial":
-            return _here(plan, problems, tests, folder, told)
-        errors: list[O1CoderError] = []
-        shards = [
-            shard
-            for seed, waiting in missing(plan, folder).items()
-            for shard in _shards(replace(plan, seeds=(seed,)), waiting, problems, tests, workers)
-        ]
-        for trees, failures in run(search_shard, shards):
-            folder.append(TREES, *(tree.to_row() for tree in trees))
-            folder.append(FAILURES, *failures)
-            errors += [O1CoderError(failure["error"]) for failure in failures]
-            for tree in trees:
-                told(tree)
-        return errors
-
-
-@contextmanager
-def _shown(plan: SynthesisPlan, folder: RunFolder, report: Report) -> Iterator[Report]:
-    """Shows a bar; yields what is called with each new tree, and moves it."""
-    with progress_bars(notes()) as progress:
-        total, waiting = len(plan.task_ids) * len(plan.seeds), sum(map(len, missing(plan, folder).values()))
-        bar = progress.add_task("searching", total=total, completed=total - waiting, told="")
-        solved = tokens = 0
-
-        def show(tree: SearchTree) -> None:
-            nonlocal solved, tokens
-            solved += any(node.outcome is Outcome.PASS for node in tree.nodes)
-            tokens += tree.usage.tokens
-            progress.update(bar, advance=1, told=f"{solved} solved, {tokens:,} tokens")
+    if executor == "serial":
+        return _here(plan, problems, tests, folder, report)
+    errors: list[O1CoderError] = []
+    shards = [
+        shard
+        for seed, waiting in missing(plan, folder).items()
+        for shard in _shards(replace(plan, seeds=(seed,)), waiting, problems, tests, workers)
+    ]
+    for trees, failures in run(search_shard, shards):
+        folder.append(TREES, *(tree.to_row() for tree in trees))
+        folder.append(FAILURES, *failures)
+        errors += [O1CoderError(failure["error"]) for failure in failures]
+        for tree in trees:
             report(tree)
-
-        yield show
+    return errors
 
 
 def search_shard(shard: Shard) -> tuple[list[SearchTree], list[dict[str, object]]]:

@@ -11,6 +11,7 @@ from o1coder_gym.agents import load_agent
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.shards import (
     Report,
+    Search,
     SynthesisPlan,
     missing,
     search_all,
@@ -87,6 +88,7 @@ def synthesize(
     resume: bool = False,
     on_tree: Report | None = None,
     on_warning: Warn = warnings.warn,
+    search: Search = search_all,
 ) -> ProcessData:
     """Searches problems and turns the trees into training data: ``o1coder synthesize`` without printing.
 
@@ -100,6 +102,7 @@ def synthesize(
         resume: Whether to continue the run that `out` holds; no search is paid for twice.
         on_tree: Called with each new tree as it comes.
         on_warning: Called with a line about problems without public tests.
+        search: Runs the searches, for a caller that shows them.
 
     Returns:
         The data in `out`.
@@ -122,7 +125,7 @@ def synthesize(
             tests = generated_tests(plan.generator, rows, plan.tests, folder.path, executor)
             warn_of(on_warning, without_visible_tests(rows, tests))
             problems = [row.problem for row in rows]
-            errors = search_all(plan, problems, tests, folder, executor, on_tree or (lambda tree: None))
+            errors = search(plan, problems, tests, folder, executor, on_tree or (lambda tree: None))
         # Also where searches failed: what the others have found is not lost, and the next resume adds to it.
         _harvest(plan, rules, earlier, out)
     data = read_data(out)

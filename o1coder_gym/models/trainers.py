@@ -265,7 +265,7 @@ def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool)
     }
 
 
-Assemble: TypeAlias = Callable[[str | None], tuple[Any, Mapping[str, Any]]]
+Assemble: TypeAlias = Callable[[str | None], tuple[Any, dict[str, Any]]]
 """Makes a trainer of transformers, and figures of its data, given the checkpoint to go on from or None."""
 Save: TypeAlias = Callable[[Any, Path], object]
 """Saves the model of a trainer in a folder."""

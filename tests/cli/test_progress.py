@@ -4,7 +4,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from o1coder_gym.experiments import shards
+from o1coder_gym.cli import bars
 from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.budget import Budget
@@ -42,13 +42,12 @@ def test_what_is_printed_while_nothing_is_shown_is_not_lost(capsys: pytest.Captu
     assert capsys.readouterr().out == "a caller's own words\n"
 
 
-def test_a_bar_goes_on_where_the_run_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    log, told = io.StringIO(), []
-    monkeypatch.setattr(shards, "notes", lambda: Console(file=log, width=80))
-    monkeypatch.setattr(shards, "missing", lambda plan, folder: {0: ["b"]})
-    monkeypatch.setattr(shards, "_here", lambda *given: given[-1](tree))
+def test_a_bar_goes_on_where_the_run_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bars, "missing", lambda plan, folder: {0: ["b"]})
+    monkeypatch.setattr(bars, "search_all", lambda *given: [given[-1](tree)])
     tree = SearchTree(Problem("b", "?"), "mcts", 0, "pseudocode", ())
     plan = SynthesisPlan("toy", ("a", "b"), "mcts", "fake", "pseudocode", Budget())
-    shards.search_all(plan, (), {}, cast(Any, None), "serial", told.append)
-    assert told == [tree]
-    assert log.getvalue().split()[:4] == ["searching", "2/2", "0", "solved,"]
+    bars.search_shown(plan, (), {}, cast(Any, None), "serial", lambda tree: None)
+    assert capsys.readouterr().err.split()[:4] == ["searching", "2/2", "0", "solved,"]

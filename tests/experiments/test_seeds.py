@@ -95,11 +95,10 @@ def stage_seeds(problems: Path, out: Path, seed: int, **options: Any) -> list[in
         RLSettings(),
         **options,
     )
-    stages = RealStages(config, out)
+    stages = RealStages(config, out, search=search)
     for iteration in range(3):
         for run in (stages.synthesize, stages.reinforce):
-            asking = patch.multiple(stages_module, search_all=search, train_logged=train)
-            with asking, pytest.raises(Asked):
+            with patch.object(stages_module, "train_logged", train), pytest.raises(Asked):
                 run(Learned("tiny"), iteration, out / f"{seed}-{iteration}-{run.__name__}")
     return seeds
 

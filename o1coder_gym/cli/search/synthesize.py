@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from rich.console import Console
 from rich.table import Table
 
+from o1coder_gym.cli.bars import search_shown
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
@@ -135,6 +136,7 @@ def synthesize(settings: SynthesizeSettings) -> None:
                 executor=settings.executor,
                 resume=run.resume,
                 on_warning=warn,
+                search=search_shown,
             )
     except FailedSearchesError as error:
         data, failure = error.data, error

@@ -30,6 +30,7 @@ from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.tables.terminal_table import legend_text
+from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, Resume
 
@@ -81,7 +82,7 @@ def run(settings: ReproductionSettings) -> None:
     ) -> list[ResultRow]:
         return run_shown(plan, rows, out, resume=resume, quiet=True, policy=policy)
 
-    figures = reproduce(name, out, scale=scale, resume=settings.resume, run=shown)
+    figures = reproduce(name, out, scale=scale, resume=settings.resume, run=shown, track=tracked)
     before = stored_figures(name, scale)
     compared = compare_figures(before.figures, figures)
     if settings.store:

@@ -22,13 +22,14 @@ from o1coder_gym.experiments.training.tcg import (
 )
 from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.reporting.tables.terminal_table import legend_text
+from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings.groups import FitRun, JsonLines, RunSettings, TrainingRun
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 
 
 def evaluate(settings: GeneratorSettings, run: RunSettings) -> None:
     """Measure the tests of a generator: soundness, validity, diversity, power to reject wrong programs."""
-    found = tcg.measure_generator(settings, run.out, resume=run.resume)
+    found = tcg.measure_generator(settings, run.out, resume=run.resume, track=tracked)
     _show_quality(found, settings.as_reward, run.as_json)
     if learned := tcg.learned_problems(settings):
         print(f"{settings.generator} was trained on {len(learned)} of these problems", file=sys.stderr)
@@ -36,13 +37,13 @@ def evaluate(settings: GeneratorSettings, run: RunSettings) -> None:
 
 def data(settings: RowsSettings, run: FitRun) -> None:
     """Make SFT rows and DPO pairs from problem sets; every case and every exchanged case is run."""
-    files = [str(path) for path in tcg.make_rows(settings, run.out)]
+    files = [str(path) for path in tcg.make_rows(settings, run.out, track=tracked)]
     print(to_json({"files": files}) if run.as_json else "\n".join(files))
 
 
 def select(settings: SelectionSettings, _: JsonLines) -> None:
     """Choose one of several programs per problem by their tests; prints JSONL."""
-    for row in tcg.select_programs(settings):
+    for row in tcg.select_programs(settings, track=tracked):
         print(to_json(row))
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.experiments.training.tcg import Track
 from o1coder_gym.metrics import pass_at_k
 from o1coder_gym.metrics.estimates import Estimate, estimate_share
 from o1coder_gym.problems.hidden_tests import Evaluation
@@ -29,7 +30,6 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.progress import tracked
 from o1coder_gym.tcg.checking.selection import by_dual_agreement_sqrt, matrix_of
 from o1coder_gym.types import AssertTest, Limits, Outcome, Submission
 
@@ -60,7 +60,7 @@ class Samples:
     tests: Mapping[str, int]
 
 
-def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool) -> dict[str, Estimate]:
+def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool, track: Track) -> dict[str, Estimate]:
     """Judges and chooses again, problem by problem; a killed replay can be resumed.
 
     Args:
@@ -68,6 +68,7 @@ def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool) -> dict[
         judge: Runs the programs.
         limit: First N problems; None takes all.
         resume: Whether to continue what `out` holds.
+        track: Shows how far it is.
 
     Returns:
         Pass@k of the samples, and of CodeT's choices among them.
@@ -82,7 +83,7 @@ def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool) -> dict[
         found = {row["task_id"]: row["rates"] for row in run.rows("rates")}
         waiting = [task_id for task_id in samples if task_id not in found]
         evaluation = Evaluation([*rows.values()], judge)
-        for task_id in tracked(waiting, len(waiting), "problems"):
+        for task_id in track(waiting, len(waiting), "problems"):
             found[task_id] = rates(rows[task_id], samples[task_id], judge, evaluation)
             run.append("rates", {"task_id": task_id, "rates": found[task_id]})
     names = next(iter(found.values()))

@@ -26,7 +26,7 @@ from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.experiments.suite import ProblemChoice, RunPlan, Suite, parts, run_suite
 from o1coder_gym.experiments.synthesis import HarvestRules, synthesize
 from o1coder_gym.experiments.training.prm import HeadSettings, MeasurementSettings, fit_heads, measure_scorer
-from o1coder_gym.experiments.training.tcg import GeneratorSettings, measure_generator
+from o1coder_gym.experiments.training.tcg import GeneratorSettings, Track, measure_generator, untracked
 from o1coder_gym.metrics.estimates import UNDEFINED, Estimate, estimate_share
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.reporting.comparison import changes, comparisons, partner
@@ -58,7 +58,7 @@ _ROLLOUTS = "best_of_n:n=8"
 class Measure(Protocol):
     """Measures a result in a folder, in which an interrupted measurement resumes."""
 
-    def __call__(self, out: Path, *, resume: bool, run: RunPlan | None) -> Figures:
+    def __call__(self, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
         """Returns its figures."""
         ...
 
@@ -128,6 +128,7 @@ def reproduce(
     scale: Scale = "quick",
     resume: bool = False,
     run: RunPlan | None = None,
+    track: Track = untracked,
 ) -> Figures:
     """Measures a named result.
 
@@ -137,6 +138,7 @@ def reproduce(
         scale: ``quick`` or ``full``.
         resume: Whether to continue what `out` holds.
         run: Runs a benchmark plan; see `run_suite`.
+        track: Shows how far other work is.
 
     Raises:
         UnknownNameError: When there is no such result.
@@ -144,7 +146,7 @@ def reproduce(
     if name not in RESULTS:
         raise UnknownNameError("result", name, RESULTS)
     measure = RESULTS[name].full if scale == "full" else RESULTS[name].quick
-    return measure(out, resume=resume, run=run)
+    return measure(out, resume=resume, run=run, track=track)
 
 
 def compare_figures(stored: Figures, measured: Figures) -> list[ComparedFigure]:
@@ -187,13 +189,13 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: math.nan if value is None else value for name, value in row.items()}
 
 
-def _solved(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None) -> Figures:
+def _solved(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
     """Shares of problems solved by each agent within each budget."""
     found = summarize(run_suite(suite, out, resume=resume, run=run))
     return {f"{name_of(one.setting.agent)} @ {one.setting.budget.tokens}": one.share for one in found}
 
 
-def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None) -> Figures:
+def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
     """Pass@1 of greedy decoding, and ASPR, by format (paper, Table 1)."""
     rows = run_suite(suite, out, resume=resume, run=run)
     greedy = {one.setting.format: one.share for one in summarize(rows) if one.setting.agent == "greedy"}
@@ -206,18 +208,18 @@ def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None) -> F
 
 
 def _tests(
-    sets: Sequence[tuple[str, str | None]], out: Path, *, resume: bool, run: RunPlan | None
+    sets: Sequence[tuple[str, str | None]], out: Path, *, resume: bool, run: RunPlan | None, track: Track
 ) -> Figures:
     """The value of tests on mutated inputs, by problem set."""
     found: dict[str, Estimate] = {}
     for problems, split in sets:
         settings = GeneratorSettings(problems=problems, split=split)
-        rates = summarize_tests(measure_generator(settings, out / problems, resume=resume))
+        rates = summarize_tests(measure_generator(settings, out / problems, resume=resume, track=track))
         found |= {f"{problems}: {name}": rates[name] for name in ("input_validity", "kill_rate")}
     return found
 
 
-def _thinking(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None) -> Figures:
+def _thinking(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
     """Shares solved by format, agent and budget, and what steps solve beyond direct answers, in pairs."""
     rows = run_suite(suite, out, resume=resume, run=run)
     found = {
@@ -246,6 +248,7 @@ def _prm(
     *,
     resume: bool,
     run: RunPlan | None,
+    track: Track,
 ) -> Figures:
     """How a scorer fitted to searches of training problems ranks steps of problems held out."""
     data: dict[str, Path] = {}
@@ -276,8 +279,8 @@ def _prm(
     return found
 
 
-def _codet(limit: int | None, out: Path, *, resume: bool, run: RunPlan | None) -> Figures:
-    return codet.replay(out, default_judge(), limit=limit, resume=resume)
+def _codet(limit: int | None, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+    return codet.replay(out, default_judge(), limit=limit, resume=resume, track=track)
 
 
 def _formats(problems: ProblemChoice, policy: str, agent: str, **rest: Any) -> Suite:

@@ -17,7 +17,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.self_play.config import SelfPlayConfig
-from o1coder_gym.experiments.shards import SynthesisPlan, search_all
+from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
 from o1coder_gym.experiments.training.rl import train_logged
 from o1coder_gym.experiments.training.sft import train_on_paths
 from o1coder_gym.policies import hf_spec
@@ -96,6 +96,7 @@ class RealStages:
         out: Path,
         *,
         on_warning: Warn = warnings.warn,
+        search: Search = search_all,
     ) -> None:
         """Reads the problems; nothing is trained yet.
 
@@ -103,6 +104,7 @@ class RealStages:
             config: Of the run.
             out: Folder of the run; generated tests are kept there.
             on_warning: Called with a line about problems without public tests.
+            search: Runs searches, for a caller that shows them.
 
         Raises:
             UnknownNameError, ProblemFileError: When there is no such problem set or split.
@@ -111,6 +113,7 @@ class RealStages:
         self._derive = SEED_RULES[config.seed_rule]
         self._out = out
         self._warn = on_warning
+        self._search = search
         section = config.problems
         found = load_rows(section.set)
         if not found.splits:
@@ -159,7 +162,7 @@ class RealStages:
         )
         problems = [row.problem for row in rows]
         with RunFolder.open(folder, self._portable(plan.to_row()), resume=True) as journal:
-            errors = search_all(plan, problems, self._tests, journal, run.executor, lambda tree: None)
+            errors = self._search(plan, problems, self._tests, journal, run.executor, lambda tree: None)
         if errors:
             raise O1CoderError(f"{len(errors)} searches failed, the first: {errors[0]}; resume the run")
         earlier = [read_data(learned.data)] if learned.data is not None else []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models.lookup import DEFAULT_MODEL
@@ -18,7 +18,6 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder, optional_folder
-from o1coder_gym.runs.progress import tracked
 from o1coder_gym.runs.provenance import content_hash, input_hashes
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
@@ -56,7 +55,15 @@ PROGRAMS = "programs"
 """Name of the file of sampled programs in a run folder; --programs reads it."""
 _BATCH = 16
 
+Item = TypeVar("Item")
 Mode: TypeAlias = Literal["a", "b"]
+Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
+"""Passes items on and shows how far it is: of how many, under which title."""
+
+
+def untracked(items: Iterable[Item], total: int, title: str) -> Iterable[Item]:
+    """Yields items unchanged and shows nothing."""
+    return items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +193,7 @@ class GeneratorDPO(Checked):
 
 
 def measure_generator(
-    settings: GeneratorSettings, out: Path | None = None, *, resume: bool = False
+    settings: GeneratorSettings, out: Path | None = None, *, resume: bool = False, track: Track = untracked
 ) -> list[ProblemQuality]:
     """Measures the tests of a generator: ``o1coder tcg eval`` without printing.
 
@@ -194,6 +201,7 @@ def measure_generator(
         settings: What is measured on what.
         out: Where programs and tests are kept; None keeps nothing.
         resume: Whether to continue the run that `out` holds.
+        track: Shows how far it is.
 
     Returns:
         What was found for each problem; `tcg.quality.measures.summarize` has the means.
@@ -205,13 +213,13 @@ def measure_generator(
     rows = found.rows[: settings.limit]
     how = EvaluationSettings(settings.tests, settings.mode == "a", settings.mutants, _BATCH, settings.seed)
     with optional_folder(out, _config(settings, rows, how), resume=resume) as folder:
-        tried = _programs(settings, rows, folder)
+        tried = _programs(settings, rows, folder, track)
         if settings.as_reward and not tried:
             raise UsageError("--as-reward compares programs: give --programs or --policy")
         run, workers = load_executor(settings.executor)
         work = partial(_evaluated, settings.generator, settings.repair, settings.tried.voters, how, tried)
         measured = evaluate_batches(work, rows, how, folder, run, workers)
-        return list(tracked(measured, len(rows), f"tests of {settings.generator}"))
+        return list(track(measured, len(rows), f"tests of {settings.generator}"))
 
 
 def _sampled(policy: str, samples: int, seed: int, problems: Sequence[Problem]) -> dict[str, list[str]]:
@@ -263,12 +271,13 @@ def _config(
     return config | {"task_ids": [row.problem.task_id for row in rows], "settings": asdict(how)}
 
 
-def make_rows(settings: RowsSettings, out: Path) -> list[Path]:
+def make_rows(settings: RowsSettings, out: Path, *, track: Track = untracked) -> list[Path]:
     """Makes SFT rows and DPO pairs from problem sets: ``o1coder tcg data`` without printing.
 
     Args:
         settings: Of what, and how many.
         out: Folder for the rows and the card.
+        track: Shows how far it is.
 
     Returns:
         The files written.
@@ -297,7 +306,7 @@ def make_rows(settings: RowsSettings, out: Path) -> list[Path]:
             judge,
             rows,
             solutions=programs,
-            further_tests=_augmented(judge, rows, settings) if settings.augment else None,
+            further_tests=_augmented(judge, rows, settings, track) if settings.augment else None,
             settings=how,
         )
     files = list(write_dataset(out, dataset, settings.problems))
@@ -325,7 +334,7 @@ def train_generator(
     )
 
 
-def select_programs(settings: SelectionSettings) -> Iterator[dict[str, Any]]:
+def select_programs(settings: SelectionSettings, *, track: Track = untracked) -> Iterator[dict[str, Any]]:
     """Yields the program chosen for each problem, with its scores: ``o1coder tcg select``.
 
     Raises:
@@ -339,7 +348,7 @@ def select_programs(settings: SelectionSettings) -> Iterator[dict[str, Any]]:
     if not rows:
         raise UsageError(f"{settings.solutions} has no program for a problem of {settings.problems}")
     judge = default_judge()
-    for row in tracked(rows, len(rows), "choosing"):
+    for row in track(rows, len(rows), "choosing"):
         task_id = row.problem.task_id
         made = generated.get(task_id, GeneratedTests(()))
         matrix = execute(judge, row.problem, candidates[task_id], made.tests, made.weights)
@@ -349,7 +358,7 @@ def select_programs(settings: SelectionSettings) -> Iterator[dict[str, Any]]:
 
 
 def _programs(
-    settings: GeneratorSettings, rows: Sequence[ProblemRow], folder: RunFolder | None
+    settings: GeneratorSettings, rows: Sequence[ProblemRow], folder: RunFolder | None, track: Track
 ) -> dict[str, list[str]]:
     """Returns the programs of a file, or those of the policy: written before, else now."""
     tried = settings.tried
@@ -364,7 +373,7 @@ def _programs(
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
     run, _ = load_executor(settings.executor)
     sampled = run(partial(_sampled, tried.policy, tried.samples, settings.seed), batches)
-    for written in tracked(sampled, len(batches), f"programs of {tried.policy}"):
+    for written in track(sampled, len(batches), f"programs of {tried.policy}"):
         known |= written
         if folder is not None:
             pairs = ((task_id, code) for task_id, codes in written.items() for code in codes)
@@ -373,13 +382,13 @@ def _programs(
 
 
 def _augmented(
-    judge: Judge, rows: Sequence[ProblemRow], settings: RowsSettings
+    judge: Judge, rows: Sequence[ProblemRow], settings: RowsSettings, track: Track
 ) -> dict[str, tuple[TestCase, ...]]:
     generator, count, seed = load_generator("mutation", judge), settings.augment, settings.seed
     requests = [TestRequest(row.problem, count, row.reference, seed) for row in rows if row.reference]
     batches = [requests[start : start + _BATCH] for start in range(0, len(requests), _BATCH)]
     found: dict[str, tuple[TestCase, ...]] = {}
-    for batch in tracked(batches, len(batches), "further cases"):
+    for batch in track(batches, len(batches), "further cases"):
         generated = generate_all(generator, batch)
         found |= {one.problem.task_id: made.tests for one, made in zip(batch, generated, strict=True)}
     return found

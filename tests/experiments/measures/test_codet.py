@@ -8,6 +8,7 @@ import pytest
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.experiments.measures import codet
 from o1coder_gym.experiments.measures.codet import asserts_in, chosen_pass_rate, download_folder, read_samples
+from o1coder_gym.experiments.training.tcg import untracked
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import AssertTest, Problem
@@ -81,7 +82,7 @@ def test_a_replay_chooses_what_tests_agree_on_and_goes_on(
     monkeypatch.setattr(codet, "load_rows", lambda name: [row])
     # The right program passes 3 tests as written, √1 · 3; the two wrong ones 1, √2 · 1: it is chosen.
     for resume in (False, True):
-        found = codet.replay(tmp_path / "run", default_judge(), limit=None, resume=resume)
+        found = codet.replay(tmp_path / "run", default_judge(), limit=None, resume=resume, track=untracked)
         assert {name: one.value for name, one in found.items()} == {
             "pass@1": pytest.approx(1 / 3),
             "pass@2": pytest.approx(2 / 3),

@@ -18,6 +18,7 @@ from o1coder_gym.experiments.measures.reproduction import (
     stored_figures,
 )
 from o1coder_gym.experiments.suite import ProblemChoice, Suite
+from o1coder_gym.experiments.training.tcg import untracked
 from o1coder_gym.metrics.estimates import UNDEFINED, estimate_share
 
 HALF = estimate_share([0.0, 1.0] * 30)
@@ -76,7 +77,8 @@ def test_a_suite_is_measured_and_goes_on(tmp_path):
         (ProblemChoice("starter", limit=2),), ("fake:",), agents=("best_of_n:n=2",), tokens=(64, 128)
     )
     measured = [
-        reproduction._solved(suite, tmp_path / "run", resume=resume, run=None) for resume in (False, True)
+        reproduction._solved(suite, tmp_path / "run", resume=resume, run=None, track=untracked)
+        for resume in (False, True)
     ]
     assert measured[0] == measured[1]
     assert {one.count for one in measured[0].values()} == {2}
@@ -85,7 +87,7 @@ def test_a_suite_is_measured_and_goes_on(tmp_path):
 
 def test_table_1_has_both_figures_of_both_formats(tmp_path):
     suite = reproduction._both_formats(ProblemChoice("starter", limit=1), "fake:")
-    found = reproduction._table_1(suite, tmp_path, resume=False, run=None)
+    found = reproduction._table_1(suite, tmp_path, resume=False, run=None, track=untracked)
     assert list(found) == [
         "vanilla: Pass@1",
         "vanilla: ASPR",
@@ -100,7 +102,7 @@ def test_where_nothing_is_stored_there_are_no_figures(tmp_path):
 
 def test_formats_are_compared_with_direct_answers(tmp_path):
     suite = reproduction._formats(ProblemChoice("starter", limit=1), "fake:", "best_of_n:n=2", tokens=(64,))
-    found = reproduction._thinking(suite, tmp_path, resume=False, run=None)
+    found = reproduction._thinking(suite, tmp_path, resume=False, run=None, track=untracked)
     assert {"vanilla: greedy @ 64", "functions: best_of_n @ 64"} <= found.keys()
     assert "pseudocode beyond direct: best_of_n @ 64" in found
     assert not any(name.startswith("vanilla beyond") for name in found)
