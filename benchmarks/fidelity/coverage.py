@@ -120,7 +120,6 @@ class Kind:
         truths: Parameters of `draw`.
         statistic: What is estimated, where `draw` does not know its true value.
         problems: Rows of the table.
-        cost: How many runs of the others one of these takes.
     """
 
     title: str
@@ -129,11 +128,10 @@ class Kind:
     truths: Sequence[Any]
     statistic: Callable[[Any, Any], float] | None = None
     problems: Sequence[int] = PROBLEMS
-    cost: int = 1
 
 
 def _of_scorer(title: str, statistic: Callable[[Any, Any], float]) -> Kind:
-    return Kind(title, lambda _: bootstrapped(statistic), scored, SCORERS, statistic, (10, 50, 100), 10)
+    return Kind(title, lambda _: bootstrapped(statistic), scored, SCORERS, statistic, (10, 50, 100))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -178,9 +176,7 @@ def cell(name: str, problems: int, seeds: int, runs: int) -> str:
 def main() -> None:
     """Prints a table per kind of interval."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument(
-        "--runs", type=int, default=2000, help="simulated runs a truth; a tenth for the bootstrap"
-    )
+    parser.add_argument("--runs", type=int, default=2000, help="simulated runs a truth")
     parser.add_argument("--kind", action="append", choices=[*KINDS], help="only this one; may be repeated")
     asked = parser.parse_args()
     for name in asked.kind or KINDS:
@@ -188,7 +184,7 @@ def main() -> None:
         print(f"\n{kind.title}\n\n| problems | {' | '.join(f'{seeds} seeds' for seeds in SEEDS)} |")
         print("|" + " --- |" * (1 + len(SEEDS)))
         for problems in kind.problems:
-            cells = [cell(name, problems, seeds, asked.runs // kind.cost) for seeds in SEEDS]
+            cells = [cell(name, problems, seeds, asked.runs) for seeds in SEEDS]
             print(f"| {problems} | {' | '.join(cells)} |", flush=True)
 
 

@@ -42,7 +42,9 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     "metrics.estimates": ("tests/metrics/test_estimates.py", "tests/metrics/test_rates.py", *_NUMBERS),
     "metrics.significance": ("tests/metrics/test_significance.py", *_NUMBERS),
     "metrics.rates": ("tests/metrics/test_rates.py",),
-    "metrics.reliability": ("tests/prm/test_metrics.py",),
+    "metrics.reliability": ("tests/metrics/test_reliability.py",),
+    "metrics.calibration": ("tests/metrics/test_calibration.py",),
+    "prm.metrics": ("tests/prm/test_metrics.py",),
     "rewards": ("tests/test_rewards.py",),
     "runs.budget": ("tests/runs/test_budget.py",),
     "agents.search.selection": ("tests/agents/search/test_selection.py",),
@@ -55,6 +57,16 @@ _MEMORY = "the size of a block bounds memory alone: the draws are the same in bl
 EQUIVALENT: Mapping[str, str] = {
     "- block = max(1, 4000000 // len(numbers))": _MEMORY,
     "- block = max(1, 4000000 // len(sizes))": _MEMORY,
+    "- chances = np.zeros(2 * reach + 1)": "what wraps around is in the other tail",
+    "- return min(1.0, float(chances[:reach - seen + 1].sum() + chances[reach + seen:].sum()))": (
+        "between two possible sums of signs lies one that is none: its chance is 0"
+    ),
+    "- exact = all((abs(float(f) - d) < 1e-09 for f, d in zip(fractions, found, strict=True)))": (
+        "nothing is 1e-9 from a fraction to the last digit; there is one fraction a difference"
+    ),
+    "- extreme += int((np.abs(signs @ sizes) >= seen - 1e-09).sum())": "no sum is 1e-9 off to the last digit",
+    "- spread = float(np.std(np.asarray(differences, float), ddof=1)) "
+    "if len(differences) > 1 else math.inf": "of six items or fewer no difference is detectable at all",
     "- steps = range(max(map(len, valid), default=0))": "where no episode is valid nothing is compared",
     "area_under_curve: - return float(heights[0])": "where there is one budget, there is one height",
     "area_under_curve: - found = np.array(list(points), dtype=float).reshape(-1, 2)": _NUMPY,

@@ -22,7 +22,7 @@ from o1coder_gym.problems.formats.reading.io_tests import (
     pairs_of,
     stdio_tests,
 )
-from o1coder_gym.problems.formats.reading.test_code import called_by, parse_code
+from o1coder_gym.problems.formats.reading.test_code import called_by, parse_code, parse_test
 from o1coder_gym.problems.rows import case_to_json, cases_from_json
 from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
 
@@ -77,7 +77,13 @@ def ground_truth_row(truth: GroundTruth) -> dict[str, Any]:
 def _native(value: Mapping[str, Any]) -> GroundTruth:
     name = value.get("entry_point")
     name = None if name is None else function_name(name, "entry_point")
-    return GroundTruth(cases_from_json(value["tests"], "tests"), name, optional(value, "prelude", str))
+    prelude = optional(value, "prelude", str)
+    parse_code(prelude, "prelude")
+    tests = cases_from_json(value["tests"], "tests")
+    for number, test in enumerate(tests):
+        if isinstance(test, AssertTest):
+            parse_test(test.code, f"tests[{number}].code")
+    return GroundTruth(tests, name, prelude)
 
 
 def _asserts(codes: Sequence[Any], field: str) -> GroundTruth:
@@ -85,8 +91,7 @@ def _asserts(codes: Sequence[Any], field: str) -> GroundTruth:
     for number, code in enumerate(codes):
         if not isinstance(code, str):
             raise wrong(f"{field}[{number}]", f"expected an assert, got {type(code).__name__}")
-        if not parse_code(code, f"{field}[{number}]").body:
-            raise wrong(f"{field}[{number}]", "is empty: every program would pass it")
+        parse_test(code, f"{field}[{number}]")
     called = [called_by(code) for code in codes]
     # The first function that all asserts call; helpers and builtins are mostly called by some alone.
     shared = [name for name in called[0] if all(name in names for names in called)] if called else []
@@ -98,10 +103,22 @@ def _pairs(pairs: Pairs, function: str | None) -> GroundTruth:
         streams = stdio_tests([(_stream(given), _stream(due)) for given, due in pairs], FIELD)
         return GroundTruth(tuple(replace(test, compare=COMPARE) for test in streams))
     calls = [
-        CallTest(repr(_arguments(given, f"{FIELD}.inputs[{number}]")), repr(_value(due)), compare=COMPARE)
+        CallTest(
+            _literal(_arguments(given, f"{FIELD}.inputs[{number}]"), f"{FIELD}.inputs[{number}]"),
+            _literal(_value(due), f"{FIELD}.outputs[{number}]"),
+            compare=COMPARE,
+        )
         for number, (given, due) in enumerate(pairs)
     ]
     return GroundTruth(tuple(calls), function)
+
+
+def _literal(value: Any, name: str) -> str:
+    """Returns a value as a literal; one that the judge does not take masks the score."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; nested too deep
+        raise wrong(name, f"has no literal: {error}") from error
 
 
 def _stream(told: Any) -> Any:

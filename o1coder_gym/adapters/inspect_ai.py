@@ -22,11 +22,12 @@ from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ModelOutput  # 
 from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer, stderr  # pyright: ignore[reportMissingImports]
 from inspect_ai.solver import Generate, Solver, TaskState, generate, solver  # pyright: ignore[reportMissingImports]
 
-from o1coder_gym.adapters.evaluation import load_exam
+from o1coder_gym.adapters.evaluation import Exam, load_exam
 from o1coder_gym.adapters.scoring import score_all_async
 from o1coder_gym.agents import Driver, Feed, TaskResult, load_agent
 from o1coder_gym.agents import Task as Search
 from o1coder_gym.envs.reasoning_model import ReasoningModel
+from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.answers.solutions import program_in
@@ -54,8 +55,7 @@ def hidden_tests() -> Scorer:
     """Scores the program of an answer: correct iff all hidden tests pass."""
 
     async def score(state: TaskState, target: Target) -> Score:
-        exam = load_exam(state.metadata["problems"], state.metadata["split"])
-        truth = exam.truths[str(state.sample_id)]
+        truth = _exam(state).truths[str(state.sample_id)]
         program = program_in(state.output.completion, truth.entry_point)
         (found,) = await score_all_async([(program, truth)])
         told = {"outcome": found.outcome}
@@ -88,9 +88,8 @@ def agent(
     strategy = load_agent(agent)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        exam = load_exam(state.metadata["problems"], state.metadata["split"])
+        problem = _exam(state).problems[str(state.sample_id)]
         searches = _searches(state.metadata["problems"], state.metadata["split"], policy, format, scorer)
-        problem = exam.problems[str(state.sample_id)]
         # The budget too: evaluations of one process share the driver, which takes a key once at a time.
         name = f"{agent} @ {tokens} epoch {state.epoch}"
         order = Search(problem.task_id, strategy, Budget(tokens=tokens), name, seed=state.epoch)
@@ -128,6 +127,20 @@ def _searches(problems: str, split: str | None, policy: str, format: str, scorer
     exam = load_exam(problems, split)
     model = ReasoningModel(exam.problems.values(), shared_judge(), format=load_format(format))
     return _Searches(Driver(model, load_policy(policy, format=format), load_scorer(scorer)))
+
+
+def _exam(state: TaskState) -> Exam:
+    """Returns the problem set of a sample.
+
+    Raises:
+        UsageError: When it is no sample of `o1coder`.
+    """
+    if not {"problems", "split"} <= state.metadata.keys():
+        raise UsageError("field 'metadata.problems': missing: this is no sample of o1coder_gym/o1coder")
+    exam = load_exam(state.metadata["problems"], state.metadata["split"])
+    if str(state.sample_id) not in exam.problems:
+        raise UnknownNameError("sample", str(state.sample_id))
+    return exam
 
 
 def _sample(problem: Problem, problems: str, split: str | None) -> Sample:

@@ -30,6 +30,7 @@ from o1coder_gym.adapters.scoring import score_all_async
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import InfrastructureError, ProblemFileError, UsageError
 from o1coder_gym.problems.answers.solutions import program_in
+from o1coder_gym.problems.formats.reading.fields import optional
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem
@@ -127,13 +128,14 @@ def rows(problems: Iterable[Problem], *, format: str = "vanilla") -> Iterator[di
 
 def _model(metadata: dict[str, Any]) -> ReasoningModel:
     truth = read_ground_truth(_field(metadata, "unit_tests"))
-    task_id, question = str(metadata.get("task_id", "task")), metadata.get("question", "")
+    task_id, question = str(metadata.get("task_id", "task")), optional(metadata, "question", str)
     problem = Problem(task_id, question, truth.entry_point, truth.tests, prelude=truth.prelude)
     step_format = load_format(metadata.get("format", "pseudocode"))
     return ReasoningModel([problem], shared_judge(), format=step_format)
 
 
 def _field(metadata: dict[str, Any], name: str) -> Any:
-    if name not in metadata:
-        raise ProblemFileError(f"field {name!r}: missing; there are {', '.join(metadata) or 'none'}")
+    if not isinstance(metadata, dict) or name not in metadata:
+        there = ", ".join(metadata) if isinstance(metadata, dict) else type(metadata).__name__
+        raise ProblemFileError(f"field {name!r}: missing; there are {there or 'none'}")
     return metadata[name]

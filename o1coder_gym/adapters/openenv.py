@@ -75,9 +75,13 @@ class O1CoderEnvironment(Environment[StepAction, StepObservation, ChainState]):
 
         Raises:
             UnknownNameError: When there is no such problem, or an argument is not known.
+            UsageError: When one is of the wrong type.
         """
         if kwargs:
             raise UnknownNameError("argument of reset", next(iter(kwargs)), ("seed", "episode_id", "task_id"))
+        for name, value, kind in (("seed", seed, int), ("task_id", task_id, str)):
+            if value is not None and not isinstance(value, kind):  # the server checks neither
+                raise UsageError(f"field {name!r}: expected {kind.__name__}, got {value!r:.60}")
         self._chain = self._model.initial(task_id or random.Random(seed).choice(self._model.task_ids))
         self._state = ChainState(episode_id=episode_id, task_id=self._chain.problem_id)
         self._over = False

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
-from o1coder_gym.adapters.scoring import GroundTruth, Score, score_all, score_all_async
-from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.adapters.scoring import GroundTruth, score_all, score_all_async
 from o1coder_gym.problems.answers.solutions import program_in
+from o1coder_gym.problems.formats.reading.fields import wrong
 from o1coder_gym.steps.answers import said_in
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import Problem, State
+
+_Item: TypeAlias = tuple[str | None, GroundTruth]
 
 
 def compute_score(
@@ -49,7 +51,10 @@ def compute_score(
     Raises:
         ProblemFileError: When the tests cannot be read; names the field.
     """
-    return _verl_result(_scored([solution_str], [ground_truth])[0])
+    (found,) = score_all(_read([solution_str], [ground_truth], "solution_str"))
+    reward, ratio = (0.0, 0.0) if found.masked else (found.reward, found.pass_ratio)
+    masked = float(found.masked)
+    return {"score": reward, "acc": reward, "pass_ratio": ratio, "masked": masked, "outcome": found.outcome}
 
 
 async def slime_reward(args: Any, sample: Any, **kwargs: Any) -> Any:
@@ -58,8 +63,8 @@ async def slime_reward(args: Any, sample: Any, **kwargs: Any) -> Any:
     A sample's tests are its ``label``, or ``metadata["ground_truth"]`` where it has none.
     """
     samples = sample if isinstance(sample, list) else [sample]
-    truths = [one.label or (one.metadata or {}).get("ground_truth") for one in samples]
-    scores = await score_all_async(_read((one.response for one in samples), truths))
+    truths = [one.label or _column(one.metadata or {}) for one in samples]
+    scores = await score_all_async(_read([one.response for one in samples], truths, "response"))
     for one, found in zip(samples, scores, strict=True):
         # The list of rewards has no place for a mask; a removed sample keeps its tokens out of the loss.
         if found.masked:
@@ -76,7 +81,7 @@ def areal_reward(
     Raises:
         InfrastructureError: When the score is masked.
     """
-    return _scored([completions], [_column(columns)])[0].demand()
+    return score_all(_read([completions], [_column(columns)], "completions"))[0].demand()
 
 
 def rllm_reward(task_info: Mapping[str, Any], action: Any) -> Any:
@@ -87,7 +92,7 @@ def rllm_reward(task_info: Mapping[str, Any], action: Any) -> Any:
     """
     from rllm.rewards.reward_types import RewardOutput  # pyright: ignore[reportMissingImports]
 
-    found = _scored([str(getattr(action, "action", action))], [_column(task_info)])[0]
+    found = score_all(_read([str(getattr(action, "action", action))], [_column(task_info)], "action"))[0]
     return RewardOutput(
         reward=found.demand(), metadata={"outcome": found.outcome}, is_correct=found.reward == 1.0
     )
@@ -95,54 +100,50 @@ def rllm_reward(task_info: Mapping[str, Any], action: Any) -> Any:
 
 def atropos_reward(completions: Sequence[Any], ground_truth: Any = None, **columns: Any) -> list[float]:
     """Scores answers for Atropos: texts, or lists of messages; `ground_truth` is one for all or a list."""
-    texts = [_said(completion) for completion in completions]
+    if not isinstance(completions, list | tuple):  # a text would be scored letter by letter
+        raise wrong("completions", f"expected a list of answers, got {type(completions).__name__}")
+    texts = [_said(completion, f"completions[{number}]") for number, completion in enumerate(completions)]
     many = isinstance(ground_truth, list) and len(ground_truth) == len(texts)
     truths = ground_truth if many else [ground_truth] * len(texts)
-    return [found.reward for found in _scored(texts, truths)]
+    return [found.reward for found in score_all(_read(texts, truths, "completions"))]
 
 
 def verl_rows(problems: Iterable[Problem], data_source: str = "o1coder") -> Iterator[dict[str, Any]]:
     """Yields a row of verl's data set per problem; its tests are the public ones."""
     for index, problem in enumerate(problems):
         messages = VANILLA.prompt(problem, State(problem.task_id)).messages
+        truth = json.dumps(ground_truth_row(ground_truth_of(problem)))
         yield {
             "data_source": data_source,
             "prompt": [{"role": role, "content": content} for role, content in messages],
             "ability": "code",
-            "reward_model": {
-                "style": "rule",
-                "ground_truth": json.dumps(ground_truth_row(ground_truth_of(problem))),
-            },
+            "reward_model": {"style": "rule", "ground_truth": truth},
             "extra_info": {"index": index, "task_id": problem.task_id},
         }
 
 
-def _scored(answers: Sequence[str], truths: Sequence[object]) -> list[Score]:
-    return score_all(_read(answers, truths))
-
-
-def _read(answers: Iterable[str], truths: Iterable[object]) -> list[tuple[str | None, GroundTruth]]:
-    """Returns the programs of answers with what they are judged by."""
+def _read(answers: Sequence[str], truths: Sequence[object], name: str) -> list[_Item]:
+    """Returns programs with what they are judged by; `name` is the trainer's for an answer."""
+    for answer in answers:
+        if not isinstance(answer, str):
+            raise wrong(name, f"expected text, got {type(answer).__name__}")
     pairs = zip(answers, map(read_ground_truth, truths), strict=True)
     return [(program_in(answer, truth.entry_point), truth) for answer, truth in pairs]
 
 
-def _verl_result(found: Score) -> dict[str, Any]:
-    reward, ratio = (0.0, 0.0) if found.masked else (found.reward, found.pass_ratio)
-    masked = float(found.masked)
-    return {"score": reward, "acc": reward, "pass_ratio": ratio, "masked": masked, "outcome": found.outcome}
+def _column(columns: Any) -> object:
+    known = columns if isinstance(columns, Mapping) else {}
+    if "ground_truth" not in known:
+        raise wrong("ground_truth", f"missing; there are {', '.join(map(str, known)) or 'none'}")
+    return known["ground_truth"]
 
 
-def _column(columns: Mapping[str, Any]) -> object:
-    if "ground_truth" not in columns:
-        raise ProblemFileError(f"field 'ground_truth': missing; there are {', '.join(columns) or 'none'}")
-    return columns["ground_truth"]
-
-
-def _said(completion: Any) -> str:
+def _said(completion: Any, name: str) -> str:
     """Returns a completion as text; of messages the last in which the assistant says anything."""
     if isinstance(completion, str):
         return completion
     turns = [completion] if isinstance(completion, Mapping) else completion
+    if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
+        raise wrong(name, f"expected text or messages, got {turns!r:.60}")
     said = [said_in(turn) for turn in turns if turn.get("role") == "assistant"]
     return next(filter(None, reversed(said)), "")

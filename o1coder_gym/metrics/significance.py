@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import accumulate
 from statistics import NormalDist
 
 import numpy as np
@@ -60,7 +61,8 @@ def _exact(steps: Sequence[int]) -> float:
     for step in map(abs, steps):
         chances = 0.5 * (np.roll(chances, step) + np.roll(chances, -step))  # never reaches past the ends
     seen = abs(sum(steps))
-    return min(1.0, float(chances[: reach - seen + 1].sum() + chances[reach + seen :].sum()) if seen else 1.0)
+    # Of a sum of 0 the tails are all there is, and the middle twice.
+    return min(1.0, float(chances[: reach - seen + 1].sum() + chances[reach + seen :].sum()))
 
 
 def _resampled(sizes: np.ndarray, seen: float, seed: int) -> float:
@@ -79,13 +81,10 @@ def _resampled(sizes: np.ndarray, seen: float, seed: int) -> float:
 def holm(values: Sequence[float]) -> list[float]:
     """Returns the p-values of several tests, corrected for their number (Holm 1979), in their order."""
     order = sorted(range(len(values)), key=lambda place: values[place])
-    corrected = [1.0] * len(values)
-    largest = 0.0
-    for rank, place in enumerate(order):
-        # Step-down: a corrected p is never below that of a smaller p.
-        largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
-        corrected[place] = largest
-    return corrected
+    scaled = [min(1.0, (len(values) - rank) * values[place]) for rank, place in enumerate(order)]
+    # Step-down: a corrected p is never below that of a smaller p.
+    corrected = dict(zip(order, accumulate(scaled, max), strict=True))
+    return [corrected[place] for place in range(len(values))]
 
 
 def fewest_differing() -> int:

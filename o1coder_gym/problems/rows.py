@@ -299,6 +299,8 @@ def _parsed(value: object) -> ast.Module:
             return ast.parse(literals.with_short_numbers(_text(value)))
     except SyntaxError as error:
         raise ValueError(f"not Python: {error.msg} (line {error.lineno})") from error
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("not Python: nested too deep") from error
 
 
 def _kind(value: object) -> str:

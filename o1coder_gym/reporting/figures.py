@@ -224,7 +224,10 @@ def _with_ends(row: Mapping[str, Any], name: str) -> str:
 
 def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     """Draws the measurements; returns false, and draws nothing, where matplotlib is not installed."""
-    places = [f"{row['stage']} {row['iteration']}" for row in rows]
+    places = [
+        "start" if row["stage"] == "start" else f"{row['stage']}\niteration {row['iteration']}"
+        for row in rows
+    ]
     names = {"pass_rate": "pass@1, sampled", "greedy": "greedy"}
     lines = {label: (places, [row[name] for row in rows]) for name, label in names.items()}
     bands = {

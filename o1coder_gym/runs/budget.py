@@ -144,8 +144,12 @@ class Meter:
         self._scorer_tokens = self._flops = 0
         self._reserved_tokens = self._reserved_calls = self._reserved_executions = 0
         self._reserved_prompt_tokens = self._reserved_scorer_tokens = self._reserved_scores = 0
+        # The cost of a prompt, or of a score, is known only afterwards: the longest so far stands for the
+        # next one.
         self._longest_prompt: int | None = None
         self._longest_scored: int | None = None
+        # Without a limit whatever costs time counts, so that an agent that only asks for free things is
+        # noticed.
         self._counted = [f"_{unit}" for unit in budget.units or ("tokens", "executions")]
 
     @property
@@ -203,6 +207,7 @@ class Meter:
             A grant of at most `n` samples, or None if nothing can be granted now.
         """
         if self.budget.calls is not None:
+            # Less what is reserved: requests in flight must not be granted the same rest twice.
             n = min(n, self.budget.calls - self._calls - self._reserved_calls)
         prompt = self._prompt_to_reserve()
         if prompt is None:
@@ -257,6 +262,8 @@ class Meter:
         cached_tokens: int = 0,
     ) -> None:
         """Settles a grant at its actual cost: `tokens` in all, `calls` samples; cached tokens are free."""
+        # The whole reservation goes, also of samples that were not drawn: the rest is free for the next
+        # request.
         self._reserved_calls -= grant.n
         self._reserved_tokens -= grant.n * grant.max_tokens
         self._reserved_prompt_tokens -= grant.prompt_tokens

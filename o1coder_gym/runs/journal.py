@@ -151,6 +151,7 @@ class RunFolder:
             os.close(descriptor)
         self._files.clear()
         self._unsynced.clear()
+        # The lock last: whoever takes the folder next finds all rows on disk.
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -185,6 +186,7 @@ class RowIndex:
         """Args: the file, which may be missing; the field, the first of each row."""
         self._path = path
         self._field = field
+        # The bytes of a line up to its key, such as `{"task": "`.
         self._opening = json.dumps({field: ""})[:-2].encode()
         self._places: dict[str, array[int]] = {}
         self._known: dict[bytes, array[int]] = {}  # by the bytes of the key, where these are the key itself
@@ -388,6 +390,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _dumps(value: Any, **options: Any) -> str:
+    # NaN is not JSON: other readers would refuse the file.
     return json.dumps(value, allow_nan=False, **options)
 
 

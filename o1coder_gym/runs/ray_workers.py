@@ -103,6 +103,7 @@ class Crew:
             needs: The resources of each.
         """
         self._cluster = cluster
+        # No restarts by Ray: `_Run` has to know which piece was lost, and how often.
         kind = cluster.remote(_Process).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_restarts=0)
         self._start = partial(kind.remote, os.getcwd(), max(1, int(needs.cpus)))
         self._processes = [self._start() for _ in range(workers)]
@@ -153,12 +154,14 @@ class Crew:
         try:
             result = self._cluster.get(reference)
         except errors.RayTaskError as error:
+            # The work's own error, as if it had run in this process.
             raise getattr(error, "cause", error) from None
         except (errors.RayActorError, errors.ObjectLostError, errors.NodeDiedError) as error:
             self._lost(process, piece, error)
             return
         if piece is not None:
             found[piece] = result
+            # A result shows that processes do start: only losses in a row end the run.
             self._losses[None] = 0
         if self._waiting:
             piece = self._waiting.popleft()
@@ -174,6 +177,7 @@ class Crew:
                 f"executor ray: a process was lost {what}, {self._losses[piece]} times: {first}"
             ) from error
         if piece is not None:
+            # First again: results are yielded in order, so all later ones wait for it.
             self._waiting.appendleft(piece)
         self._processes[self._processes.index(process)] = self._start()
         at_work = [one for one, _ in self._busy.values()]

@@ -57,7 +57,7 @@ class Batch:
 
     def _listen(self) -> None:
         """Waits for the next events of workers, and handles them."""
-        for key, _ in self._pool.selector.select(max(0.0, min(_LOOK_S, self._pool.wait_s()))):
+        for key, _ in self._pool.selector.select(max(0.0, self._wait_s())):
             worker: Worker = key.data
             try:
                 self._hear(worker, key.fileobj)
@@ -65,6 +65,10 @@ class Batch:
                 self._lose(worker, death)
         for worker in self._pool.overdue():
             self._lose(worker, WorkerDied(f"zygote {worker.pid} does not answer"))
+
+    def _wait_s(self) -> float:
+        """Seconds until something has to be done although no worker said anything."""
+        return min(_LOOK_S, self._pool.wait_s())
 
     def _hear(self, worker: Worker, ready: object) -> None:
         """Handles one readable or writable socket of a worker."""

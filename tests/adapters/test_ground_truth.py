@@ -12,6 +12,9 @@ ADD = "def add(a, b):\n    return a + b"
 SUM = "print(sum(map(int, input().split())))"
 SWAP = "def swap(a, b):\n    return (b, a)"
 CALLS = {"inputs": [[1, 2], ["a", "b"]], "outputs": [3, "ab"], "fn_name": "add"}
+NESTED: list = []
+for _ in range(3000):
+    NESTED = [NESTED]
 READ = [
     (CALLS, ADD),
     (json.dumps(CALLS), ADD),
@@ -73,6 +76,19 @@ def test_a_written_row_reads_the_same(raw):
         ({"tests": 7}, "tests"),
         ({"tests": [], "entry_point": 7}, "entry_point"),
         ({"tests": [], "prelude": 7}, "prelude"),
+        ({"tests": [], "prelude": "def ("}, "prelude"),
+        ({**CALLS, "fn_name": "class"}, "ground_truth.fn_name"),
+        ({**CALLS, "inputs": [[1, 2], [10**5000, 1]]}, r"ground_truth.inputs\[1\]"),
+        ({**CALLS, "outputs": [3, 10**5000]}, r"ground_truth.outputs\[1\]"),
+        ({**CALLS, "outputs": [NESTED, "ab"]}, r"ground_truth.outputs\[0\]"),
+        ({"inputs": [10**5000], "outputs": ["1"]}, r"ground_truth.inputs\[0\]"),
+        ({"assert_case": ["assert " + "-" * 20_000 + "1"]}, r"assert_case\[0\]"),
+        ({"assert_case": ["assert f('\ud800')"]}, r"assert_case\[0\]"),
+        ({"assert_case": ["assert a" + ".b" * 20_000]}, r"assert_case\[0\]"),
+        ({"assert_case": ["1 == 1"]}, r"assert_case\[0\]"),
+        ({"tests": [{"kind": "assert", "code": "1 == 1"}]}, r"tests\[0\].code"),
+        ({"tests": ["assert " + "-" * 20_000 + "1"]}, r"tests\[0\].code"),
+        ([json.dumps(CALLS)] * 2, r"ground_truth\[0\]"),  # a list of truths is no list of asserts
     ],
 )
 def test_what_cannot_be_read_names_its_field(raw, field):

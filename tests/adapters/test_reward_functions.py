@@ -22,6 +22,7 @@ from o1coder_gym.types import CallTest, Problem
 TRUTH = json.dumps({"inputs": [[2], [5]], "outputs": [4, 10], "fn_name": "double"})
 RIGHT = "```python\ndef double(x):\n    return 2 * x\n```"
 WRONG = "```python\ndef double(x):\n    return x\n```"
+NOTHING_SAID: Any = None
 NOTHING = json.dumps({"tests": [], "entry_point": "double"})
 
 
@@ -29,9 +30,9 @@ NOTHING = json.dumps({"tests": [], "entry_point": "double"})
 class Sample:
     """What slime hands over, as far as a reward reads it."""
 
-    response: str
+    response: Any
     label: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: Any = field(default_factory=dict)
     remove_sample: bool = False
 
 
@@ -140,6 +141,24 @@ def test_atropos_turns_say_text_parts_or_nothing(turns):
 )
 def test_a_row_without_tests_is_an_error_that_names_the_field(ask):
     with pytest.raises(ProblemFileError, match="field 'ground_truth'"):
+        ask()
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        (lambda: doors.compute_score("", NOTHING_SAID, TRUTH), "solution_str"),
+        (lambda: doors.areal_reward("?", NOTHING_SAID, [], [], ground_truth=TRUTH), "completions"),
+        (lambda: asyncio.run(doors.slime_reward(None, Sample(NOTHING_SAID, TRUTH))), "response"),
+        (lambda: asyncio.run(doors.slime_reward(None, Sample(RIGHT, None, "x"))), "ground_truth"),
+        (lambda: doors.atropos_reward(RIGHT, ground_truth=TRUTH), "completions"),
+        (lambda: doors.atropos_reward(NOTHING_SAID, ground_truth=TRUTH), "completions"),
+        (lambda: doors.atropos_reward([RIGHT, [7]], ground_truth=TRUTH), r"completions\[1\]"),
+        (lambda: doors.atropos_reward([RIGHT] * 3, ground_truth=[TRUTH] * 2), r"ground_truth\[0\]"),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_an_error_that_names_the_field(ask, field):
+    with pytest.raises(ProblemFileError, match=f"field '{field}'"):
         ask()
 
 

@@ -25,7 +25,7 @@ def test_the_driver_runs_as_the_page_says(
     (source,) = [example for example in EXAMPLES if "driver.stream" in example]
     exec(source.replace("hf:tiny", "scripted:script.json"), {})  # quick, and the same everywhere
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert sorted(line[0] for line in lines) == [f"micro/test-000{number}" for number in range(4)]
+    assert sorted(line[1] for line in lines) == [f"micro/test-000{number}" for number in range(4)]
     assert {line[-1] for line in lines} == {"None"}  # no error
 
 

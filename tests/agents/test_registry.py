@@ -80,7 +80,7 @@ def test_a_bare_name_is_the_function() -> None:
     ("spec", "message"),
     [
         ("mcts:width", "expected key=value, got 'width'"),
-        ("mcts:depth=3", "unknown argument 'depth'; known: alpha_compile, c,"),
+        ("mcts:depth=3", "unknown argument 'depth'; did you mean 'width'? Known: alpha_compile, c,"),
         ("mcts:width=two", "width must be a whole number or null, got 'two'"),
         ("mcts:width=2.5", "width must be a whole number or null, got '2.5'"),
         ("mcts:c=nan", "c must be at least 0 and finite, got nan"),
@@ -103,7 +103,7 @@ def test_a_bad_argument_is_one_line(spec: str, message: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown agent 'mtcs'; known: .*mcts"):
+    with pytest.raises(UnknownNameError, match=r"unknown agent 'mtcs'; did you mean 'mcts'\? Known: .*puct"):
         load_agent("mtcs")
     known = "mixed, mixed_mean, mixed_min, mixed_product, rollout, scored, scored_mean, scored_min"
     with pytest.raises(UnknownNameError, match=f"unknown evaluate 'guess'; known: {known}"):

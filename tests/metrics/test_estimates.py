@@ -64,6 +64,13 @@ def test_student_by_hand() -> None:
     )
 
 
+def test_the_rounding_of_a_mean_is_no_spread() -> None:
+    # the mean of 60 times 20.1 is 20.100000000000005
+    found = estimate_mean([20.1] * 60)
+    assert found.value != 20.1
+    assert found.rough
+
+
 def test_differences_by_hand() -> None:
     # Bonett and Price 2012: (f12 + 1) / (n + 2) and (f21 + 1) / (n + 2), here 6 to 2 of 40
     gaps = [1.0] * 6 + [-1.0] * 2 + [0.0] * 32

@@ -9,13 +9,10 @@ from o1coder_gym.metrics import (
     area_under_curve,
     average_sampling_pass_rate,
     bootstrap_interval,
-    by_score,
-    calibration_error,
     estimate_pass_at_k,
     generation_flops,
     paired_difference,
     pass_at_k,
-    reliability,
     wilson_interval,
 )
 
@@ -170,17 +167,3 @@ def test_area_by_hand() -> None:
 def test_flops_by_hand() -> None:
     # 0.5 billion weights, 1,000 tokens: 2 · 0.5e9 · 1e3
     assert generation_flops(500_000_000, 1000) == 1e12
-
-
-def test_examples_are_grouped_into_ten_bins_of_equal_width() -> None:
-    # 0.05 and 0.09 are in the first; 0.95 and 1 in the last; 0.1 begins the second
-    scores, targets = [0.95, 0.05, 0.1, 0.09, 1.0], [1.0, 0.0, 1.0, 1.0, 0.0]
-    assert [group.tolist() for group in by_score(np.array(scores))] == [[1, 3], [2], [0, 4]]
-    found = reliability(scores, targets)
-    assert [(one.score, one.target, one.count) for one in found] == [
-        (pytest.approx(0.07), 0.5, 2), (0.1, 1.0, 1), (pytest.approx(0.975), 0.5, 2),
-    ]  # fmt: skip
-    assert [one.count for one in reliability(scores, targets, 2)] == [3, 2]
-    # 2/5 · 0.43 + 1/5 · 0.9 + 2/5 · 0.475
-    assert calibration_error(found) == pytest.approx(0.172 + 0.18 + 0.19)
-    assert math.isnan(calibration_error([]))

@@ -42,6 +42,47 @@ def test_what_has_no_common_denominator_is_resampled() -> None:
     assert permutation_test(odd, seed=1) == permutation_test(odd, seed=1)
 
 
+@pytest.mark.parametrize(
+    "differences",
+    [
+        [1 / 16, 1 / 625],  # of a common denominator of 10,000, the largest that is exact
+        [1 / 1000, 2 / 1000],  # the finest fraction that is looked for
+        [0.5, 1 / 3],
+    ],
+)
+def test_fractions_are_exact_to_the_last_digit(differences: list[float]) -> None:
+    assert permutation_test(differences) == 0.5  # two of four signs
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([1 / 73, 1 / 137], 0.5),  # 73 · 137 = 10,001
+        ([1 / 1001, 2 / 1001], 0.5),
+        ([math.pi / 10, math.pi / 10], 0.5),  # near 71/226, and yet none
+        ([0.5, math.pi / 10, math.e / 10], 0.25),  # one fraction makes no fractions of the others
+    ],
+)
+def test_what_is_finer_is_resampled(differences: list[float], p: float) -> None:
+    found = permutation_test(differences)
+    assert found == pytest.approx(p, abs=0.005)
+    assert found != p  # a share of 100,001
+
+
+def test_the_sample_that_was_seen_is_one_of_the_draws() -> None:
+    # every draw is as extreme as the one seen: 100,001 of 100,001, in one block of draws and in two
+    assert permutation_test([math.pi / 10]) == 1.0
+    assert permutation_test([math.pi, *[math.e * 1e-12] * 49]) == 1.0
+    # none is: 1 of 100,001, and never 0
+    assert permutation_test([math.pi / 10] * 50) == 1 / 100_001
+
+
+def test_items_that_do_not_differ_say_nothing_and_the_seed_is_fixed() -> None:
+    odd = [math.pi / 10, math.e / 10, -math.sqrt(2) / 10]
+    assert permutation_test([0.0, *odd, 0.0]) == permutation_test(odd) == permutation_test(odd, seed=0)
+    assert permutation_test(odd, seed=1) != permutation_test(odd)
+
+
 def test_hundreds_of_problems_are_exact_too() -> None:
     # 60 to 40 of 1,000: P(|2·B(100, ½) − 100| ≥ 20)
     p = permutation_test([1.0] * 60 + [-1.0] * 40 + [0.0] * 900)
@@ -51,7 +92,7 @@ def test_hundreds_of_problems_are_exact_too() -> None:
 def test_holm_by_hand() -> None:
     # sorted 0.01, 0.02, 0.03: times 3, 2, 1 and never falling
     assert holm([0.03, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
-    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]  # 2 · 0.6, and never falling
     assert holm([0.04]) == [0.04]
     assert holm([]) == []
 

@@ -255,7 +255,7 @@ def test_what_takes_no_target_refuses_one() -> None:
         load_scorer("heuristic:x")
     with pytest.raises(UsageError, match="serial takes no target after a colon"):
         load_executor("serial:2?")
-    with pytest.raises(UsageError, match="prm:TARGET is expected"):
+    with pytest.raises(UsageError, match="write prm:TARGET"):
         load_scorer("prm")
 
 

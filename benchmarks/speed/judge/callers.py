@@ -2,8 +2,9 @@
 
     python benchmarks/speed/judge/callers.py [PROGRAMS [ROUNDS]]
 
-Rounds alternate between all ways, so that the load of the machine falls on each alike; medians are printed.
-CPU time is that of the judging process (this one, or the server) and of all that it starts.
+Rounds alternate between all ways, so that the load of the machine falls on each alike; medians are printed,
+and of the ratios to one batch their range. CPU time is that of the judging process (this one, or the server)
+and of all that it starts.
 """
 
 from __future__ import annotations
@@ -103,11 +104,19 @@ def measure(server: subprocess.Popen[str], port: int) -> None:
             way()
             if turn:  # the first round warms up
                 found[name].append((time.perf_counter() - begun, cpu_s(pid) - spent))
-    whole, cheapest = (statistics.median(column) for column in zip(*found["one batch"], strict=True))
     for name, rows in found.items():
-        median, spent = (statistics.median(column) for column in zip(*rows, strict=True))
-        told = f"{COUNT / median:8.0f} programs/s {whole / median:5.2f} of one batch"
-        print(f"{name:22}{told}   {1000 * spent / COUNT:6.2f} ms of CPU each, {cheapest / spent:5.2f}")
+        rate = COUNT / statistics.median(elapsed for elapsed, _ in rows)
+        spent = 1000 * statistics.median(spent for _, spent in rows) / COUNT
+        by_clock, by_cpu = (share(found["one batch"], rows, column) for column in (0, 1))
+        print(
+            f"{name:22}{rate:7.0f} programs/s, {by_clock} of one batch; {spent:.2f} ms of CPU each, {by_cpu}"
+        )
+
+
+def share(batch: list[tuple[float, float]], rows: list[tuple[float, float]], column: int) -> str:
+    """Returns what the batch costs ÷ what a way costs: the median of the rounds, and their range."""
+    ratios = sorted(one[column] / other[column] for one, other in zip(batch, rows, strict=True))
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A search's real requests, replayed on engines of one model, each in a process of its own: one table.
 
-    python benchmarks/speed/models/engines.py --out runs/engines [--model qwen2.5-coder-0.5b] [--problems 8]
+    python benchmarks/speed/models/engines.py --out runs/engines [--model qwen2.5-coder-0.5b] [--problems 24]
                                           [--old PYTHON] [--vllm PYTHON] [--xllamacpp PYTHON --gguf FILE]
                                           [--only ENGINE …] [--turns 3]
 
@@ -57,7 +57,7 @@ def record(model: str, problems: int, path: Path) -> None:
 
     engine.generate = generate  # type: ignore[method-assign]
     chosen = load_problems("starter")[:problems]
-    tasks = [Task(one.task_id, mcts, Budget(tokens=768)) for one in chosen]
+    tasks = [Task(one.task_id, mcts, Budget(tokens=384)) for one in chosen]
     Driver(ReasoningModel(chosen, default_judge()), LanguageModelPolicy(engine)).run(tasks)
     path.write_text(json.dumps(batches))
 
@@ -155,9 +155,10 @@ def loaded(folder: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    fast = any(flag in Path("/proc/cpuinfo").read_text() for flag in ("avx512_bf16", "amx_bf16"))
-    dtype = torch.bfloat16 if fast else torch.float32
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype), AutoTokenizer.from_pretrained(folder)
+    from o1coder_gym.policies.hf.engine import auto_dtype
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, auto_dtype("cpu")))
+    return model, AutoTokenizer.from_pretrained(folder)
 
 
 def lengths() -> dict[str, int]:
@@ -199,12 +200,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [("engine", *RATES, "samples", "tokens", "turns"), ("---",) * (len(RATES) + 4)]
     for name in dict.fromkeys(row["engine"] for row in rows):
         turns = [row for row in rows if row["engine"] == name]
-        rates = (
-            f"{median(found):.3g} ({min(found):.3g} to {max(found):.3g})"
-            for found in ([row[rate] for row in turns] for rate in RATES)
-        )
-        rate_free = str(turns[0]["samples"]), str(turns[0]["tokens"]), str(len(turns))
-        lines.append((name, *rates, *rate_free))
+        spread = (sorted(row[rate] for row in turns) for rate in RATES)
+        rates = (f"{median(found):.3g} ({found[0]:.3g} to {found[-1]:.3g})" for found in spread)
+        lines.append((name, *rates, str(turns[0]["samples"]), str(turns[0]["tokens"]), str(len(turns))))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -244,7 +242,7 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="qwen2.5-coder-0.5b", help="known name or folder")
-    parser.add_argument("--problems", type=int, default=8)
+    parser.add_argument("--problems", type=int, default=24)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--gguf", metavar="FILE")
     for other in ("--old", "--vllm", "--xllamacpp"):

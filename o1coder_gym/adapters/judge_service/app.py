@@ -31,7 +31,7 @@ from o1coder_gym.adapters.judge_service.sandbox_fusion import (
     run_response,
 )
 from o1coder_gym.adapters.scoring import Score
-from o1coder_gym.errors import O1CoderError
+from o1coder_gym.errors import O1CoderError, ProblemFileError
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.sandbox.callers.asking import AskedJudge
 
@@ -88,9 +88,13 @@ def judge_app(
         return run_response(output)
 
     async def evaluate_batch(asked: EvaluateBatch) -> dict[str, Any]:
+        try:
+            truth = asked.truth
+        except ProblemFileError as error:
+            raise Refused(400, str(error), "config.provided_data.test_cases") from error
         if asked.program is None:
             return batch_response(asked, Score(None))
-        submissions = [asked.truth.submission(asked.program)]
+        submissions = [truth.submission(asked.program)]
         (verdict,) = await desk.evaluate_async(submissions, stop_at_failure=not asked.run_all)
         return batch_response(asked, Score(verdict))
 

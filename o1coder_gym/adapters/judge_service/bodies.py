@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from o1coder_gym.adapters.ground_truth import read_ground_truth
 from o1coder_gym.adapters.judge_service.gate import Refused
 from o1coder_gym.adapters.judge_service.sandbox_fusion import MOST_MB, MOST_S
 from o1coder_gym.adapters.scoring import GroundTruth, case_row
 from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.formats.reading.fields import syntax_fault
 from o1coder_gym.types import CallTest, CheckTest, Limits, Submission, Verdict
 
 
@@ -33,6 +34,13 @@ class Program(BaseModel):
     entry_point: Annotated[str | None, Field(pattern=r"^[^\W\d]\w*$")] = None
     prelude: str = ""
     limits: LimitsBody = LimitsBody()
+
+    @field_validator("prelude")
+    @classmethod
+    def _is_python(cls, prelude: str) -> str:
+        if fault := syntax_fault(prelude):
+            raise ValueError(f"not Python: {fault}")
+        return prelude
 
     @property
     def submission(self) -> Submission:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import secrets
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
@@ -53,7 +54,10 @@ async def body(request: Request, most: int) -> bytes:
     """Reads a body without keeping more of it than is allowed."""
     parts, size = [], 0
     # Refused before anything is read; a client that states no length is stopped while reading.
-    if int(request.headers.get("content-length") or 0) > most:
+    stated = request.headers.get("content-length") or "0"
+    if not re.fullmatch(r"[0-9]{1,18}", stated):
+        raise Refused(400, "is no number of bytes", "content-length")
+    if int(stated) > most:
         raise Refused(413, f"the request is larger than {most:,} bytes")
     try:
         async for part in request.stream():
@@ -77,14 +81,24 @@ def read(raw: bytes, kind: type[_Body]) -> _Body:
 
 async def unless_gone(request: Request, work: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Returns what `work` returns; ends it when the client hangs up."""
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    task, working = asyncio.current_task(), True
+    assert task is not None
+    gone = asyncio.ensure_future(request.receive())
+
+    def hung_up(_: asyncio.Future[Any]) -> None:
+        if working:
+            task.cancel()
+
+    gone.add_done_callback(hung_up)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Refused(499, "the client has gone")
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        # Counted, since a server that shuts down cancels the same task.
+        if gone.done() and not task.uncancel():
+            raise Refused(499, "the client has gone") from None
+        raise
     finally:
-        task.cancel()
+        working = False
         gone.cancel()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from o1coder_gym.adapters.evaluation import pass_at
 from o1coder_gym.adapters.scoring import GroundTruth, Score, score_all
 from o1coder_gym.problems.formats.reading.fields import wrong
-from o1coder_gym.problems.formats.reading.test_code import called_by, parse_code
+from o1coder_gym.problems.formats.reading.test_code import called_by, parse_test
 from o1coder_gym.types import AssertTest, CheckTest
 
 TASKS = Path(__file__).parent
@@ -48,10 +48,16 @@ class CodeEval:
             pass@k, and the results by task: (number of the candidate, what came of it).
 
         Raises:
-            ProblemFileError: When there are not as many references as predictions, or one is not a test.
+            ProblemFileError: When there are not as many references as predictions, or one cannot be read.
         """
         if len(references) != len(predictions):
             raise wrong("predictions", f"{len(predictions)} for {len(references)} references")
+        for task, codes in enumerate(predictions):
+            if not isinstance(codes, list | tuple) or not all(isinstance(code, str) for code in codes):
+                raise wrong(f"predictions[{task}]", "expected a list of programs")
+        sizes = list(k)
+        if not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise wrong("k", f"expected numbers from 1, got {sizes}")
         truths = map(read_reference, references)
         items = [(code, truth) for truth, codes in zip(truths, predictions, strict=True) for code in codes]
         scores = iter(score_all(items))
@@ -60,18 +66,18 @@ class CodeEval:
             task: [(number, _result(task, number, score)) for number, score in enumerate(group)]
             for task, group in enumerate(found)
         }
-        return {f"pass@{size}": pass_at(found, size) for size in k}, results
+        return {f"pass@{size}": pass_at(found, size) for size in sizes}, results
 
 
 def read_reference(code: str) -> GroundTruth:
     """Reads test code as ``code_eval`` runs it behind a candidate.
 
     Raises:
-        ProblemFileError: When it is not Python, or empty.
+        ProblemFileError: When it is not Python, or no program could fail it.
     """
-    module = parse_code(code, "references")
-    if not module.body:
-        raise wrong("references", "is empty: every program would pass it")
+    if not isinstance(code, str):
+        raise wrong("references", f"expected test code, got {type(code).__name__}")
+    module = parse_test(code, "references")
     match module.body[-1:]:
         case [ast.Expr(ast.Call(ast.Name("check"), [ast.Name(entry_point)]))]:
             return GroundTruth((CheckTest(ast.unparse(ast.Module(module.body[:-1], []))),), entry_point)

@@ -13,7 +13,8 @@ from o1coder_gym.adapters.traces.atif import atif
 from o1coder_gym.adapters.traces.tree_paths import TREE
 from o1coder_gym.adapters.traces.verifiers import verifiers
 from o1coder_gym.adapters.traces.verl import verl
-from o1coder_gym.errors import JournalError, RowError, UnknownNameError
+from o1coder_gym.errors import JournalError, ProblemFileError, RowError, UnknownNameError
+from o1coder_gym.problems.formats.reading.fields import decoded
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.runs.files import replacing
 
@@ -48,9 +49,15 @@ def read_trees(rows: Iterable[Mapping[str, Any]]) -> Iterator[SearchTree]:
         JournalError: When the tree that it carries is damaged.
     """
     for number, row in enumerate(rows, start=1):
-        places = [row.get(name) for name in ("extra", "info", "extra_info")]
-        found = [place[TREE] for place in places if isinstance(place, Mapping) and TREE in place]
-        if not found:
+        known = row if isinstance(row, Mapping) else {}
+        places = [known.get(name) for name in ("extra", "info", "extra_info")]
+        found = next((place for place in places if isinstance(place, Mapping) and TREE in place), None)
+        if found is None:
             raise RowError(f"row {number}: field {TREE!r}: missing from extra, info or extra_info")
-        if found[0] is not None:  # verl's rows carry a tree once
-            yield SearchTree.from_row(json.loads(found[0]) if isinstance(found[0], str) else found[0])
+        if found[TREE] is None:  # verl's rows carry a tree once
+            continue
+        try:
+            tree = decoded(found, TREE, dict)
+        except ProblemFileError as error:
+            raise RowError(f"row {number}: {error}") from error
+        yield SearchTree.from_row(tree)

@@ -99,9 +99,7 @@ def _show_server(found: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _extras_table(extras: Mapping[str, Mapping[str, str | None]]) -> Table:
-    table = Table(title="extras", title_justify="left")
-    for heading in ("extra", "found", "missing"):
-        table.add_column(heading)
+    table = Table("extra", "found", "missing", box=None, pad_edge=False)
     for extra, names in extras.items():
         found = ", ".join(f"{name} {number}" for name, number in names.items() if number)
         missing = ", ".join(name for name, number in names.items() if not number)

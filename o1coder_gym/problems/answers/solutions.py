@@ -132,7 +132,8 @@ def _solution_id(row: Mapping[str, Any], number: int, where: str) -> str | int:
             raise ProblemFileError(f"{where}: field 'solution_id': missing or of the wrong type")
         return row["solution_id"]
     if "agent" in row:
-        limit = (row.get("budget") or {}).get("tokens")
+        budget = row.get("budget")
+        limit = budget.get("tokens") if isinstance(budget, Mapping) else None
         return f"{row['agent']}, seed {row.get('seed', 0)}" + (f" @{limit}" if limit else "")
     return number
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from o1coder_gym.specs import name_of
 
+_LONG = 20
+"""Characters of an argument that a line of a narrow column has no room for."""
+
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -88,6 +91,9 @@ def spec_words(text: str) -> str:
 
 
 def breakable(name: str) -> str:
-    """Returns a name as HTML that may break behind its colons, commas and equals signs, but in no word."""
-    pieces = re.split(r"(?<=[:,=/?&])", name)  # unescaped: the & of an entity is no place to break
+    """Returns a name as HTML that may break between its arguments, in long ones behind =, but in no word."""
+    arguments = re.split(r"(?<=[:,/?&])", name)  # unescaped: the & of an entity is no place to break
+    pieces = [
+        piece for one in arguments for piece in (re.split("(?<==)", one) if len(one) > _LONG else [one])
+    ]
     return "<wbr>".join(html.escape(piece, quote=False) for piece in pieces)

@@ -103,7 +103,8 @@ def _head(report: RunReport) -> str:
 
 
 def _results(report: RunReport) -> str:
-    heading: list[str] = list(_HEADINGS)
+    timed = any(summary.timed for summary in report.summaries)
+    heading = list(_HEADINGS if timed else _HEADINGS[:-1])
     heading[3] = f"against {name_of(report.baseline)}" if report.baseline else ""
     head = "".join(f"<th>{escape(word)}</th>" for word in heading)
     places, names = _places(report), _names(report)
@@ -112,7 +113,7 @@ def _results(report: RunReport) -> str:
     bodies = []
     for budget in sorted(budgets, key=lambda budget: -(budget.tokens or 0)):
         rows = [
-            _result(summary, names[key], difference, places[key])
+            _result(summary, names[key], difference, places[key], timed=timed)
             for key, summary, difference in zip(keys, report.summaries, report.differences, strict=True)
             if summary.setting.budget == budget
         ]
@@ -148,7 +149,9 @@ def _untested(report: RunReport) -> str:
     return "".join(f'<p class="note"><strong>{escape(note)}</strong></p>' for note in notes)
 
 
-def _result(summary: AgentSummary, name: str, difference: Comparison | None, place: int) -> str:
+def _result(
+    summary: AgentSummary, name: str, difference: Comparison | None, place: int, *, timed: bool
+) -> str:
     total, usage, mean = summary.total, summary.usage, summary.mean
     rough = ROUGH if summary.share.rough else ""
     bar = interval_bar(summary.rate, summary.interval)
@@ -163,7 +166,7 @@ def _result(summary: AgentSummary, name: str, difference: Comparison | None, pla
         f"<td>{share_words(summary.spent)}</td>",
         f"<td>{mean(usage.calls):,.1f}</td>",
         f"<td>{mean(usage.executions):,.1f}</td>",
-        f"<td>{mean(usage.seconds):,.1f}</td>" if summary.timed else "<td></td>",
+        f"<td>{mean(usage.seconds):,.1f}</td>" if summary.timed else "<td></td>" * timed,
     ]
     return f'<tr class="series" data-series="{place}">{"".join(cells)}</tr>'
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Self
@@ -70,11 +71,10 @@ class AskedJudge(ABC):
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
         """Judges a batch without blocking the event loop; cancelling the task withdraws its programs."""
-        import asyncio  # here, for every program that judges imports this module
-
         futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
         try:
-            return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
+            await _all_done(futures)
+            return [future.result() for future in futures]
         finally:
             cancel(futures)
 
@@ -124,6 +124,31 @@ class AskedJudge(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+async def _all_done(futures: Sequence[Future[Any]]) -> None:
+    """Waits for all futures, or for the first that fails, which it raises; wakes the event loop once."""
+    import asyncio  # here, for every program that judges imports this module
+
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    left = list(futures)  # counted down by `pop`, since a pool of judges answers from several threads
+
+    def wake(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    def told(future: Future[Any]) -> None:
+        left.pop()
+        error = CancelledError() if future.cancelled() else future.exception()
+        if error is not None or not left:
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(wake, error)
+
+    for future in futures:
+        future.add_done_callback(told)
+    if futures:
+        await done
 
 
 def cancel(futures: Sequence[Future[Any]]) -> None:

@@ -7,9 +7,11 @@ keep a single worker busy. Here a background thread feeds all workers from the s
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 from functools import partial
@@ -25,6 +27,11 @@ from o1coder_gym.sandbox.workers.worker import Worker
 from o1coder_gym.types import Submission, Verdict
 
 _Asked: TypeAlias = tuple[Trial, "Future[Verdict]"]
+
+_HOLD_S = 0.02
+"""Seconds that a verdict may wait for others while more programs are queued."""
+_IN_A_ROW = 16
+"""Requests after which the thread that queues them gives the judge's thread a turn."""
 
 
 class ConcurrentJudge(AskedJudge):
@@ -121,6 +128,10 @@ class _Feed:
                 # which of the two it does is not known here.
                 self._changed.notify()
                 os.eventfd_write(self._bell, 1)
+        if self.asked and len(self.asked) % _IN_A_ROW == 0:
+            # A thread that queues hundreds keeps the interpreter for 5 ms at a time; workers are idle then.
+            # Not 0 seconds: the other thread has to wake up before this one goes on.
+            time.sleep(1e-6)
 
     def close(self) -> None:
         """Cancels queued requests and waits for running ones."""
@@ -190,6 +201,7 @@ class _Stream(Batch):
         self._asked = asked
         self._workers = workers
         self._number = 0
+        self._tell_at = math.inf
 
     def flow(self, bell: int) -> None:
         """Runs until the queue is empty and all verdicts are delivered.
@@ -202,8 +214,10 @@ class _Stream(Batch):
             while self._take() or self._live:
                 self._dispatch()
                 self._listen()
-                self._tell()
+                if self._is_due():
+                    self._tell()
         finally:
+            self._tell()  # a fault is none of the programs that have a verdict
             self._pool.selector.unregister(bell)
             self._pool.retire_busy()
 
@@ -234,7 +248,22 @@ class _Stream(Batch):
         else:
             super()._hear(worker, ready)
 
+    def _wait_s(self) -> float:
+        return min(super()._wait_s(), self._tell_at - time.monotonic())
+
+    def _is_due(self) -> bool:
+        """Whether verdicts are to be delivered now.
+
+        Each wakes the thread or event loop of a caller, which then takes a core from the workers. Where
+        nothing is queued, callers are told at once: they may be about to ask for more.
+        """
+        if self._verdicts and self._asked:
+            self._tell_at = min(self._tell_at, time.monotonic() + _HOLD_S)
+            return time.monotonic() >= self._tell_at
+        return True
+
     def _tell(self) -> None:
+        self._tell_at = math.inf
         for number, verdict in self._verdicts.items():
             del self._live[number]
             self.futures.pop(number).set_result(verdict)

@@ -124,6 +124,22 @@ def test_an_answer_is_run_against_all_cases(client):
             {"submissions": [{"code": ADD, "tests": []}, {"code": ADD, "tests": [7]}]},
             "submissions.1.tests",
         ),
+        (
+            "/judge",
+            {"submissions": [{"code": ADD, "tests": [CALL], "prelude": "def ("}]},
+            "submissions.0.prelude",
+        ),
+        (
+            "/judge",
+            {"submissions": [{"code": ADD, "tests": [CALL], "prelude": "-" * 20_000 + "1"}]},
+            "submissions.0.prelude",
+        ),
+        ("/judge", {"submissions": [{"code": ADD, "tests": ["1 == 1"]}]}, "submissions.0.tests"),
+        (
+            "/common_evaluate_batch",
+            {"completion": "1", "config": {"provided_data": {"test_cases": 7}}},
+            "config.provided_data.test_cases",
+        ),
         ("/common_evaluate_batch", {"completion": "1", "config": {}}, "config.provided_data"),
         (
             "/common_evaluate_batch",
@@ -140,6 +156,19 @@ def test_a_bad_request_is_told_its_field(judge, path, body, field):
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
 def test_what_is_no_json_object_is_a_bad_request(client, body):
     assert client.post("/judge", content=body).status_code == 400
+
+
+def test_a_number_that_is_none_is_a_bad_request(client):
+    nothing = '{"submissions": [{"code": "1", "tests": [], "limits": {"cpu_s": NaN}}]}'
+    assert error_of(client.post("/judge", content=nothing)) == (400, "submissions.0.limits.cpu_s")
+    long = '{"submissions": [{"code": "1", "tests": {"inputs": [[%s]], "outputs": [1], "fn_name": "f"}}]}'
+    assert client.post("/judge", content=long.replace("%s", "9" * 5000)).status_code == 400
+
+
+def test_a_length_that_is_no_number_is_a_bad_request(client):
+    for length in ("many", "-1", "1e3", "9" * 5000):
+        response = client.post("/judge", content=b"{}", headers={"content-length": length})
+        assert error_of(response) == (400, "content-length")
 
 
 def test_tests_that_fit_no_program_are_a_bad_request(client):

@@ -1,6 +1,7 @@
 """The metric `code_eval`, judged in the sandbox: lm-eval's references, pass@k, and cheats."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -42,14 +43,25 @@ def test_references_are_read_as_tests():
     assert read_reference(ASSERT).tests == (AssertTest(ASSERT),)
     truth = read_reference(CHECK)
     assert (truth.entry_point, type(truth.tests[0])) == ("add", CheckTest)
-    for reference in ("assert (", "# nothing"):
-        with pytest.raises(ProblemFileError, match="field 'references"):
-            read_reference(reference)
+
+
+@pytest.mark.parametrize("reference", ["assert (", "# nothing", "1 == 1", None, "assert f('\ud800')"])
+def test_a_reference_that_no_program_can_fail_is_refused(reference):
+    with pytest.raises(ProblemFileError, match="field 'references"):
+        read_reference(reference)
 
 
 def test_bad_shapes_and_nothing_decided():
     with pytest.raises(ProblemFileError, match="predictions"):
         CodeEval().compute(references=[ASSERT], predictions=[])
+    bad: list[Any] = [RIGHT, 5, [None], [b"x"]]  # a text would be judged letter by letter
+    for codes in bad:
+        with pytest.raises(ProblemFileError, match=r"predictions\[0\]"):
+            CodeEval().compute(references=[ASSERT], predictions=[codes])
+    bad = [[0], [-1], ["1"]]
+    for k in bad:
+        with pytest.raises(ProblemFileError, match="field 'k'"):
+            CodeEval().compute(references=[ASSERT], predictions=[[RIGHT]], k=k)
     estimates, _ = CodeEval().compute(references=[ASSERT], predictions=[[]])
     assert math.isnan(estimates["pass@1"])
 

@@ -18,7 +18,7 @@ from scripted_server import scripted
 from o1coder_gym.adapters.evaluation import load_exam
 from o1coder_gym.adapters.inspect_ai import hidden_tests, o1coder
 from o1coder_gym.adapters.scoring import score_all
-from o1coder_gym.errors import UnknownNameError
+from o1coder_gym.errors import UnknownNameError, UsageError
 
 BIN = Path(sys.executable).parent
 SCRIPT = {
@@ -94,3 +94,9 @@ def test_a_masked_verdict_is_unscored_and_an_unknown_set_is_told(tmp_path):
     assert math.isnan(found.value)
     with pytest.raises(UnknownNameError, match="nope"):
         o1coder("nope")
+    with pytest.raises(UnknownNameError, match="sample 'q'"):
+        scored([state_of("q", answer("def f(): ..."), str(problems))])
+    foreign = state_of("p", "", str(problems))
+    foreign.metadata = {}
+    with pytest.raises(UsageError, match=r"metadata\.problems"):
+        scored([foreign])

@@ -49,7 +49,11 @@ def test_their_own_unit_tests_are_read():
 
 @pytest.mark.parametrize(
     ("metadata", "error"),
-    [({"unit_tests": {"tests": [], "entry_point": "f"}}, InfrastructureError), ({}, ProblemFileError)],
+    [
+        ({"unit_tests": {"tests": [], "entry_point": "f"}}, InfrastructureError),
+        ({"unit_tests": 7}, ProblemFileError),
+        ({}, ProblemFileError),
+    ],
 )
 def test_what_is_masked_and_what_has_no_tests_fails(metadata, error):
     row = next(rows([Problem("p", "?", "f")])) | {"verifier_metadata": metadata}

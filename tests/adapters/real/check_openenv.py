@@ -76,8 +76,10 @@ def test_what_is_too_large_and_who_hangs_up_leave_nothing_behind(url):
             await env.reset(seed=0)
             env._ws.transport.abort()
         async with GenericEnvClient(base_url=url) as env:
-            with pytest.raises(RuntimeError, match="text"):
-                await env.step({"words": "x"})
+            await env._send(
+                {"type": "step", "data": {"words": "x"}}
+            )  # its client does not pass on which field
+            assert (await env._receive())["data"]["errors"][0]["loc"] == ["text"]
             assert (await env.reset(seed=0)).observation["question"]
 
     asyncio.run(play())
@@ -101,6 +103,10 @@ def test_mistakes_are_told(url):
                 await env.reset(task_id="nope")
             with pytest.raises(RuntimeError, match="unknown argument of reset 'task'"):
                 await env.reset(task="starter/006-count-even")
+            with pytest.raises(RuntimeError, match="field 'task_id'"):
+                await env.reset(task_id=7)
+            with pytest.raises(RuntimeError, match="field 'seed'"):
+                await env.reset(seed={})
             first = await env.reset(seed=3)
             again = await env.reset(seed=3)
             assert first.observation["question"] == again.observation["question"]

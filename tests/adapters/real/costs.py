@@ -3,8 +3,8 @@
     python costs.py verifiers|trainers|inspect|lm_eval|openenv [PROGRAMS [ROUNDS]]
 
 Runs in the group's virtual environment (run.sh makes it). Rounds alternate between the ways, so that the load
-of the machine falls on each alike; medians are printed. CPU time is that of this process and all it starts.
-The frameworks' own graders run programs on the host, unprotected.
+of the machine falls on each alike; medians are printed, and the range of ratios. CPU time is that of this
+process and all it starts. The frameworks' own graders run programs on the host, unprotected.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def trainers() -> Mapping[str, Callable[[], object]]:
             calls = [test for test in problem.public_tests if isinstance(test, CallTest)]
             inputs = ["\n".join(map(json.dumps, ast.literal_eval(test.args))) for test in calls]
             outputs = [json.dumps(ast.literal_eval(test.expected)) for test in calls]
-            prime_code(code, {"inputs": inputs, "outputs": outputs, "fn_name": problem.entry_point})
+            told = {"inputs": inputs, "outputs": outputs, "fn_name": problem.entry_point}
+            prime_code(code, told, continuous=True)  # as verl calls it; else it fails on a wrong program
 
     return {
         "door": lambda: [compute_score("", answer(code), truth(one)) for one, code in PROGRAMS],
@@ -121,8 +122,8 @@ def cpu_s(pid: int) -> float:
     return sum(map(int, fields[11:15])) / TICKS + sum(cpu_s(int(child)) for child in children)
 
 
-def measured(ways: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Returns the median CPU milliseconds of a program, by way; the first round warms up."""
+def measured(ways: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Returns the CPU milliseconds of a program in each round, by way; the first round warms up."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(ROUNDS + 1):
         for name, way in ways.items():
@@ -130,7 +131,7 @@ def measured(ways: Mapping[str, Callable[[], object]]) -> dict[str, float]:
             way()
             if turn:
                 found[name].append((cpu_s(os.getpid()) - before) / len(PROGRAMS) * 1000)
-    return {name: statistics.median(row) for name, row in found.items()}
+    return found
 
 
 def in_process(programs: Sequence[tuple[Problem, str]]) -> list[Any]:
@@ -142,5 +143,7 @@ if __name__ == "__main__":
     doors = {one.__name__: one for one in (verifiers, trainers, inspect, lm_eval, openenv)}
     told = measured({"in process": lambda: in_process(PROGRAMS), **doors[GROUP]()})
     print(f"{GROUP}, CPU ms a program, {len(PROGRAMS)} programs, median of {ROUNDS} rounds:")
-    for name, spent in told.items():
-        print(f"  {name:14} {spent:7.2f}   {spent / told['in process']:5.2f} of in process")
+    for name, rounds in told.items():
+        ratios = sorted(one / other for one, other in zip(rounds, told["in process"], strict=True))
+        spread = f"{statistics.median(ratios):5.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) of in process"
+        print(f"  {name:14} {statistics.median(rounds):7.2f}   {spread}")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,11 @@ def test_a_run_folder_is_exported(tmp_path: Path):
 
 
 def test_what_is_no_trace_of_ours_is_refused():
-    with pytest.raises(RowError, match="row 1: field 'o1coder_tree'"):
-        list(read_trees([{"extra": {}}]))
+    trees = ("{", "[" * 100_000, 7, [])
+    carried = ({"info": {"o1coder_tree": tree}} for tree in trees)
+    bad: list[Any] = [None, 7, {"extra": {}}, {"extra": "x"}, *carried]
+    for row in bad:
+        with pytest.raises(RowError, match="row 1: field 'o1coder_tree'"):
+            list(read_trees([row]))
     with pytest.raises(JournalError, match="search tree"):
         list(read_trees([{"info": {"o1coder_tree": {"schema": 9}}}]))

@@ -142,7 +142,8 @@ def test_a_recording_keeps_every_program(toy: ModuleType) -> None:
 
 
 def test_an_unknown_selector_lists_the_known() -> None:
-    with pytest.raises(UnknownNameError, match="unknown selector 'best'; known: codet, codet-sqrt, majority"):
+    told = r"unknown selector 'best'; did you mean 'tests'\? Known: codet, codet-sqrt, majority"
+    with pytest.raises(UnknownNameError, match=told):
         load_agent("best_of_n:select=best")
 
 

@@ -68,6 +68,7 @@ def test_rows_of_every_harness_are_read(tmp_path, content, solutions):
         ('[{"task_id": "a", "code_list": "x"}]', "row 1: field 'code_list': expected a list"),
         ('[{"task_id": "a", "code_list": [1]}]', "row 1: field 'code_list': expected text"),
         ('{"task_id": "a", "solution_id": null, "code": "x"}', "line 1: field 'solution_id'"),
+        ('{"task_id": "a", "agent": "x", "budget": 7, "code": 7}', "line 1: field 'code': expected text"),
     ],
 )
 def test_a_bad_file_is_told_its_row_and_field(tmp_path, content, message):

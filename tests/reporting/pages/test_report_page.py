@@ -73,6 +73,13 @@ def test_the_grid_and_the_table_name_every_problem():
     ]
 
 
+@pytest.mark.parametrize("timed", [True, False])
+def test_latency_is_a_column_where_it_was_measured(timed):
+    page = report_page(make_report([replace(one, timed=timed) for one in report((512,)).rows]))
+    assert ("latency, s</th>" in page) is timed
+    assert page.count("<td>1.0</td><td>1.0</td></tr>") == len(AGENTS) * timed  # runs, latency
+
+
 def test_agents_of_several_formats_are_told_apart():
     rows = [replace(one, format=form) for one in report((512,)).rows for form in ("vanilla", "pseudocode")]
     page = report_page(make_report(rows))
@@ -215,9 +222,9 @@ def test_a_curve_that_was_capped_says_so():
     ("name", "words"),
     [
         ("mcts", "mcts"),
-        ("mcts?c=2", "mcts<small>c=<wbr>2</small>"),
+        ("mcts?c=2", "mcts<small>c=2</small>"),
         ("mcts hf:tiny", "mcts<small>hf:<wbr>tiny</small>"),
-        ("mcts?c=2 hf:tiny vanilla", "mcts<small>c=<wbr>2</small><small>hf:<wbr>tiny vanilla</small>"),
+        ("mcts?c=2 hf:tiny vanilla", "mcts<small>c=2</small><small>hf:<wbr>tiny vanilla</small>"),
     ],
 )
 def test_a_name_has_its_arguments_and_its_policy_below(name, words):
@@ -225,5 +232,6 @@ def test_a_name_has_its_arguments_and_its_policy_below(name, words):
 
 
 def test_names_break_between_arguments_and_in_no_entity():
-    assert breakable("puct?width=3&c=1.4") == "puct?<wbr>width=<wbr>3&amp;<wbr>c=<wbr>1.4"
+    assert breakable("puct?width=3&c=1.4") == "puct?<wbr>width=3&amp;<wbr>c=1.4"
+    assert breakable("select=by_scorer_product,c=1") == "select=<wbr>by_scorer_product,<wbr>c=1"
     assert breakable("a<b") == "a&lt;b"

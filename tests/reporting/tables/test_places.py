@@ -1,6 +1,8 @@
 """What is compared with what, by folder, agent and budget; and the table of it."""
 
 import io
+import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,17 @@ def test_several_places_are_compared_with_the_first(run: Path) -> None:
     ] * 2
 
 
+def test_the_tests_of_two_places_are_corrected_within_a_budget(tmp_path: Path) -> None:
+    for name, solved in (("worse", set()), ("better", {*range(8)})):
+        with RunFolder.open(tmp_path / name, {}) as folder:
+            for limit, agent in product((512, 1024), ("a", "b", "oracle")):
+                folder.append(RESULTS, *(row.to_row() for row in rows(agent, limit, solved)))
+    pairs = compare_places([read_place(f"{tmp_path}/{name}") for name in ("worse", "better")], "greedy")
+    # 8 of 12 differ, all one way: p = 2 / 2^8. The agents of a budget are a family, without the oracle.
+    assert {pair.comparison.p for pair in pairs} == {2 / 2**8}
+    assert [pair.comparison.p_corrected * 2**8 for pair in pairs] == [4, 4, 2, 4, 4, 2]
+
+
 def pairs_of(run: Path) -> list[Pair]:
     return compare_places([read_place(f"{run}")], "greedy")
 
@@ -126,7 +139,7 @@ def test_changed_problems_are_named_whole(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     compare(CompareSettings(a=f"{run}#mcts@1024", b=f"{run}#mcts@512", changed=True))
-    gained = [line for line in capsys.readouterr().out.splitlines() if "p/" in line]
+    gained = [line for line in capsys.readouterr().out.splitlines() if re.search(r"\bp/\d", line)]
     assert len(gained) > 1
     assert max(map(len, gained)) <= 40
     assert all(name.strip("+− ").startswith("p/") for line in gained for name in line.rstrip(",").split(","))

@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,33 @@ def test_threads_and_tasks_get_the_verdicts_of_one_batch(judge, many):
     with ThreadPoolExecutor(30) as threads:
         assert outcomes(threads.map(lambda one: many.evaluate([one])[0], PROGRAMS)) == expected
     assert many.waiting == 0
+
+
+def test_a_batch_wakes_the_event_loop_once(many, monkeypatch):
+    async def woken():
+        loop, count = asyncio.get_running_loop(), 0
+        wake = loop.call_soon_threadsafe
+
+        def counted(*arguments):
+            nonlocal count
+            count += 1
+            return wake(*arguments)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+        verdicts = await many.evaluate_async(PROGRAMS)
+        return len(verdicts), count
+
+    assert asyncio.run(woken()) == (60, 1)
+    assert asyncio.run(many.evaluate_async([])) == []
+
+
+def test_a_verdict_does_not_wait_for_slow_programs_behind_it(many):
+    napper = replace(SLEEPER, code=SLEEPER.code.replace("sleep(1)", "sleep(0.3)"))
+    quick, *slow = (many.submit(one) for one in (PROGRAMS[0], *[napper] * 4))
+    quick.result(60)
+    assert not any(future.done() for future in slow[2:])
+    for future in slow:
+        future.cancel()
 
 
 def test_callers_that_pause_wake_the_judge_each_time(many):

@@ -95,7 +95,7 @@ def syntax_fault(code: str) -> str:
     except SyntaxError as error:
         return f"{error.msg} (line {error.lineno})"
     except (ValueError, RecursionError, MemoryError) as error:
-        return str(error)
+        return str(error) or "nested too deep"  # a MemoryError of the parser has no words
     return ""
 
 

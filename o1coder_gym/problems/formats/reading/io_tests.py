@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import ProblemFileError
@@ -72,7 +73,7 @@ def function_name(value: Any, name: str) -> str:
     """
     if isinstance(value, str):
         method = value.rpartition(".")[2]
-        if method.isidentifier():
+        if method.isidentifier() and not iskeyword(method):
             return method
     raise wrong(name, f"{value!r:.60} is not the name of a function")
 
@@ -143,7 +144,10 @@ def _text(value: Any, name: str) -> str:
         return "\n".join(_text(line, name) for line in value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise wrong(name, f"expected text, got {type(value).__name__}")
-    return str(value)
+    try:
+        return str(value)
+    except ValueError as error:  # a number of thousands of digits
+        raise wrong(name, str(error)) from error
 
 
 def _json(text: str, name: str) -> Any:

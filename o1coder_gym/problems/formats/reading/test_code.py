@@ -23,6 +23,21 @@ def parse_code(code: str, field: str) -> ast.Module:
             return ast.parse(code)
     except SyntaxError as error:
         raise ProblemFileError(f"field {field!r}: not Python: {error.msg} (line {error.lineno})") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        reason = str(error) or "nested too deep"  # a MemoryError of the parser has no words
+        raise ProblemFileError(f"field {field!r}: not Python: {reason}") from error
+
+
+def parse_test(code: str, field: str) -> ast.Module:
+    """Parses test code that a program can fail: it asserts, raises or calls something.
+
+    Raises:
+        ProblemFileError: When it is not Python, or does none of this.
+    """
+    module = parse_code(code, field)
+    if not any(isinstance(node, ast.Assert | ast.Raise | ast.Call) for node in ast.walk(module)):
+        raise ProblemFileError(f"field {field!r}: asserts nothing: every program would pass it")
+    return module
 
 
 def called_function(code: str, reference: str) -> str:

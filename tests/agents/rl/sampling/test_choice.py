@@ -25,7 +25,7 @@ def test_a_sampler_is_read_with_its_options() -> None:
         ("openai", "write hf, vllm or openai:http://HOST:PORT/v1"),
         ("vllm:tiny", "write hf, vllm or openai:http://HOST:PORT/v1"),
         ("vllm?kv=1", "unknown argument 'kv'"),
-        ("hf?dtype=bfloat16", "dtype is that of the training"),
+        ("hf?dtype=bfloat16", "dtype is set by the training"),
         ("openai:http://a/v1?transfer=post", "transfer is files, adapters or nccl, not"),
         ("openai:http://a/v1?api=chat", "api is tokens, not"),
     ],

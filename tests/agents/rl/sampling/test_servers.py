@@ -41,7 +41,7 @@ def in_mid_update(status: int) -> Callable[[str, dict[str, Any]], int | None]:
     [
         (
             lambda server: setattr(server, "deaf", True),
-            r"the weights '\w+-2' and has 'default'; the run",
+            r"the weights '\w+-2' and has 'default'; continue",
         ),
         (lambda server: setattr(server, "misbehave", in_mid_update(0)), "/collective_rpc: RemoteProtocol"),
         (lambda server: setattr(server, "misbehave", in_mid_update(500)), "HTTP 500: .*as it was told"),
@@ -312,6 +312,6 @@ def test_nccl_goes_through_trls_client(
         assert "/reset_prefix_cache" in server.asked
         actor.close()
         broken = make_actor(spec(server, options="&transfer=nccl"), start)
-        with pytest.raises(PolicyError, match=r"RuntimeError: EADDRINUSE: .* to listen; the run goes on"):
+        with pytest.raises(PolicyError, match=r"RuntimeError: EADDRINUSE: .* to listen; continue the run"):
             broken.refresh(start.model.to("meta"), 4)
         broken.close()
