@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from runs import CONFIG, DPO, ROOT, copy_tests, run
+from process import CONFIG, DPO, ROOT, copy_tests, run
 from table import TableSettings, table, told
 
 from o1coder_gym.cli.commands import command

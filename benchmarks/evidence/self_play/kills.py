@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runs import CONFIG, command_of, run
+from process import CONFIG, command_of, run
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.main import main_of

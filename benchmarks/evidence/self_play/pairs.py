@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from gains import SEEDS, measured
-from runs import DPO, copy_tests
+from process import DPO, copy_tests
 from table import TableSettings, table, told
 
 from o1coder_gym.cli.commands import command
