@@ -53,6 +53,17 @@ class Solver:
     seed: int = 0
     search: Agent | None = None
 
+    def check(self) -> None:
+        """Finds agent and format, before a run folder is claimed or a model is loaded.
+
+        Raises:
+            UsageError: When there is no such agent or format, or what acts cannot be imported.
+        """
+        load_format(self.format)
+        if self.search is None:
+            load_agent(self.agent)
+            acting_agents([self.agent])
+
 
 @dataclass(frozen=True, slots=True)
 class Solved:

@@ -140,9 +140,8 @@ def test_a_missing_file_is_named(name):
 
 
 def test_an_unknown_set_is_answered_with_the_known_ones():
-    with pytest.raises(
-        UnknownNameError, match=r"unknown problem set 'humanevil'; known: .*humaneval.*starter"
-    ):
+    told = r"unknown problem set 'humanevil'; did you mean 'humaneval'\? Known: .*humaneval.*starter"
+    with pytest.raises(UnknownNameError, match=told):
         load_rows("humanevil")
 
 

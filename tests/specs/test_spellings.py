@@ -80,7 +80,10 @@ def test_selectors(text: str) -> None:
     [
         ("mcts?widht=4", r"agent mcts\?widht=4: unknown argument 'widht'; did you mean 'width'\?"),
         ("mtcs?width=4", r"agent mtcs\?width=4: unknown agent 'mtcs'; did you mean 'mcts'\?"),
-        ("best_of_n?select=best", r"best_of_n\?select=best: unknown selector 'best'; known: codet"),
+        (
+            "best_of_n?select=best",
+            r"best_of_n\?select=best: unknown selector 'best'; did you mean 'tests'\?",
+        ),
         ('best_of_n?select=["public"', "select is not a JSON list"),
         ("mcts?c=-1", r"agent mcts\?c=-1: c must be at least 0 and finite, got -1.0"),
         ("mcts?temperature=-1", "temperature must be at least 0"),

@@ -96,6 +96,7 @@ def solve(settings: SolveSettings) -> int:
         max_steps=steps.max_steps,
         seed=settings.seed,
     )
+    solver.check()
     with optional_folder(run.out, settings.to_row(row.problem), resume=run.resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         warn(without_visible_tests([row]), without_hidden_tests([row]) if settings.prompt is None else "")
