@@ -46,6 +46,7 @@ IMPORTED_WHERE_USED = {
     "agents.rl.choice_ppo",
     "agents.rl.dpo",
     "agents.rl.grpo",
+    "models.pairs",
     "models.progress",
     "prm.model",
     "prm.scorer",

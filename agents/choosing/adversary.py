@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from types import MappingProxyType
 
-from o1coder_gym.agents.choosing.selectors import Program, choose_program, judged_programs
+from o1coder_gym.agents.choosing.selectors import Program, choose_program, judged_programs, watched
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.errors import BudgetExhausted
@@ -242,29 +242,11 @@ def against(agent: Agent, adversary: Adversary, *scores: Score, aggregate: Aggre
 
 def _fought(search: Search, duel: _Duel) -> Search:
     """Runs the first player unchanged; the second player attacks between its turns."""
-    exhausted = False
-    try:
-        queries = next(search)
-        while True:
-            try:
-                queries = [*queries]  # read twice, and an agent may yield a generator
-                answers = yield queries
-                for query, answer in zip(queries, answers, strict=True):
-                    duel.recording.add(query, answer)
-                yield from duel.strike()
-            except BudgetExhausted as error:
-                exhausted = True
-                # The first player may still answer; its answer is kept where the second one cannot choose.
-                queries = search.throw(error)
-                continue
-            queries = search.send(answers)
-    except StopIteration as end:
-        if not exhausted:  # else no query would be answered any more
-            with suppress(BudgetExhausted):
-                yield from duel.strike(last=True)
-        return end.value
-    finally:
-        search.close()
+    return (
+        yield from watched(
+            search, duel.recording, lambda _: duel.strike(), last=lambda _: duel.strike(last=True)
+        )
+    )
 
 
 def _bounded(batches: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,7 @@ cost beyond what the search has paid.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from typing import TypeAlias
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import Agent, Answer, Search
+from o1coder_gym.queries import Agent, Answer, Part, Search
 from o1coder_gym.rewards import end_value, standing
 from o1coder_gym.runs.context import ALONE, SearchContext, begin
 from o1coder_gym.tcg.checking.agreement import Same
@@ -72,21 +72,46 @@ def judged_programs(recording: Recording) -> list[Program]:
     return found
 
 
-def watched(search: Search, recording: Recording) -> Search:
-    """Runs a search unchanged and records its answers."""
+Between: TypeAlias = Callable[[Sequence[Answer]], Part[None]]
+"""Asks for something of its own after a turn of a search, whose answers it is given."""
+
+
+def _nothing(_: Sequence[Answer]) -> Part[None]:
+    yield from ()
+
+
+def watched(
+    search: Search, recording: Recording, between: Between = _nothing, last: Between = _nothing
+) -> Search:
+    """Runs a search unchanged and records its answers.
+
+    Args:
+        search: What is run.
+        recording: Where its answers are kept.
+        between: Asks after each turn; the search is not shown the answers.
+        last: Asks after the end, of no answers; not where the budget was exhausted before, for whoever asks
+            on then is no agent.
+    """
+    exhausted = False
     try:
         queries = next(search)
         while True:
             try:
                 queries = [*queries]  # read twice, and an agent may yield a generator
                 answers = yield queries
+                for query, answer in zip(queries, answers, strict=True):
+                    recording.add(query, answer)
+                yield from between(answers)
             except BudgetExhausted as error:
+                exhausted = True
+                # The search may still answer; its answer is kept where nobody else can choose one.
                 queries = search.throw(error)
                 continue
-            for query, answer in zip(queries, answers, strict=True):
-                recording.add(query, answer)
             queries = search.send(answers)
     except StopIteration as end:
+        if not exhausted:
+            with suppress(BudgetExhausted):
+                yield from last(())
         return end.value
     finally:
         search.close()
@@ -101,19 +126,7 @@ def choosing(agent: Agent, *scores: Score) -> Agent:
             program count as often as they were drawn. Further ties go to the higher value on the tests,
             then to the higher mean log-probability per token, then to the earlier program.
     """
-
-    def search(problem: Problem, root: State, /, *, context: SearchContext = ALONE) -> Search:
-        recording = Recording()
-        found = SearchResult(None)
-        with suppress(BudgetExhausted):  # an agent that does not answer to it has found programs too
-            found = yield from watched(begin(agent, problem, root, context), recording)
-        public, same = len(problem.public_tests), same_of(problem)
-        chosen = choose_program(judged_programs(recording), public, scores, same=same)
-        if chosen is None:
-            return found
-        return SearchResult(chosen.state, chosen.value or 0.0, found.tree)
-
-    return search
+    return _choosing(agent, None, scores)
 
 
 def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Agent:
@@ -125,14 +138,24 @@ def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Ag
         scores: Selectors that come before it, as in `choosing`; without one the scorer decides alone, and
             no test has a say unless its scores are equal.
     """
+    return _choosing(agent, aggregate, scores)
 
+
+def _choosing(agent: Agent, aggregate: Aggregate | None, scores: Sequence[Score]) -> Agent:
     def search(problem: Problem, root: State, /, *, context: SearchContext = ALONE) -> Search:
         recording = Recording()
         found = SearchResult(None)
         opinions: dict[State, float] = {}
-        with suppress(BudgetExhausted):
-            searching = begin(agent, problem, root, context)
-            found = yield from _scoring(searching, recording, aggregate, opinions)
+
+        def score(answers: Sequence[Answer]) -> Part[None]:
+            # Between turns, not at the end: once the budget is exhausted no query is answered any more.
+            if aggregate is not None:
+                fresh = [state for state in dict.fromkeys(_programs(answers)) if state not in opinions]
+                steps = yield from scores_of_states(fresh)
+                opinions.update(zip(fresh, map(aggregate, steps), strict=True))
+
+        with suppress(BudgetExhausted):  # an agent that does not answer to it has found programs too
+            found = yield from watched(begin(agent, problem, root, context), recording, score)
         public, same = len(problem.public_tests), same_of(problem)
         chosen = choose_program(judged_programs(recording), public, scores, opinions, same=same)
         if chosen is None:
@@ -140,32 +163,6 @@ def choosing_by_scorer(agent: Agent, aggregate: Aggregate, *scores: Score) -> Ag
         return SearchResult(chosen.state, chosen.value or 0.0, found.tree)
 
     return search
-
-
-def _scoring(
-    search: Search, recording: Recording, aggregate: Aggregate, opinions: dict[State, float]
-) -> Search:
-    """Runs a search as `watched` does, and scores each program as soon as it is found."""
-    try:
-        queries = next(search)
-        while True:
-            try:
-                queries = [*queries]  # read twice, and an agent may yield a generator
-                answers = yield queries
-                for query, answer in zip(queries, answers, strict=True):
-                    recording.add(query, answer)
-                # Between turns, not at the end: once the budget is exhausted no query is answered any more.
-                fresh = [state for state in dict.fromkeys(_programs(answers)) if state not in opinions]
-                steps = yield from scores_of_states(fresh)
-                opinions.update(zip(fresh, map(aggregate, steps), strict=True))
-            except BudgetExhausted as error:
-                queries = search.throw(error)
-                continue
-            queries = search.send(answers)
-    except StopIteration as end:
-        return end.value
-    finally:
-        search.close()
 
 
 def _programs(answers: Iterable[Answer]) -> Iterator[State]:

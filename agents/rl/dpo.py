@@ -3,13 +3,12 @@
 One round takes the pairs of the newest process data; search with the policy that it makes gives the next
 pairs. TRL's DPOTrainer minimises −log σ(β·(log π/π_ref of the chosen − of the rejected)); a pair's prompt is
 what the policy was shown before the two steps, token by token as in search.
-
-P pairs of a forward pass, T tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,12 @@ from o1coder_gym.errors import MissingExtraError, O1CoderError
 from o1coder_gym.models.batches.projection import project_completions_only
 from o1coder_gym.models.batches.row_order import filled, order_rows
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
-from o1coder_gym.models.card import write_card
-from o1coder_gym.models.checkpoints import MODEL, load_weights, save_merged
+from o1coder_gym.models.checkpoints import load_weights
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import (
-    WeighedByPair,
-    begin,
-    better_and_worse,
-    lora,
-    passes,
-    provenance,
-    run,
-)
+from o1coder_gym.models.trainers import Assembly, lora, passes, provenance, train
 from o1coder_gym.policies.token_text import TokenText, step_tokens
+from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data import PairRow, ProcessData
-from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
@@ -40,42 +30,12 @@ from o1coder_gym.types import Problem
 
 try:
     from datasets import Dataset
-    from transformers import PrinterCallback
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig
+
+    from o1coder_gym.models.pairs import PairTrainer
+    from o1coder_gym.models.progress import show_progress
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
-
-
-class StepDPOTrainer(WeighedByPair, DPOTrainer):
-    """DPOTrainer of steps, with the likelihood of the better step in its loss."""
-
-    def __init__(self, imitation: float, **arguments: Any) -> None:
-        """Wires the trainer.
-
-        Args:
-            imitation: Weight of −log π of the better step.
-            **arguments: Of `trl.DPOTrainer`.
-        """
-        super().__init__(**arguments)
-        self._imitation = imitation
-
-    def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
-        """Adds the mean over pairs of −log π / |y| of the better step y (arXiv 2404.19733, section 2).
-
-        TRL's own loss of that kind is a mean over the tokens of a forward pass, so that a pair would weigh
-        more beside shorter ones, and the gradient would depend on `rows_at_once`.
-        """
-        # A hook, for TRL's loss returns no log-probabilities: the forward pass that it makes anyway is read,
-        # none is added.
-        seen: list[Any] = []
-        with model.register_forward_hook(lambda _, __, output: seen.append(output)):
-            loss = super()._compute_loss(model, inputs, return_outputs)
-        # The policy comes before the reference, which may be the same model without adapters; the better
-        # sides are the first half of the rows, and prompts have a log-probability of 0, [P, T].
-        chosen, mask = (rows.chunk(2)[0] for rows in (seen[0].log_probs, inputs["completion_mask"]))
-        means = chosen.sum(1) / mask.sum(1)
-        # [P] means; an idle pair, which only fills a batch, has equal sides and nothing to imitate.
-        return loss - self._imitation * (means * better_and_worse(inputs)).mean()
 
 
 def train_dpo(
@@ -110,18 +70,17 @@ def train_dpo(
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
     # Only where it is set: folders of runs without a reference keep the hash that they were begun with.
     told = to_row(settings) | ({"reference": reference} if reference else {})
-    made = provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), told)
-    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
-        checkpoint = begin(made, out, resume)
-        trainer = _trainer(weights, data, chosen, out, settings, step_format, reference, checkpoint)
-        metrics = run(trainer, checkpoint)
-        if ranks.is_first():
-            save_merged(trainer.model, trainer.processing_class, out / MODEL)
-            write_card(out / MODEL, made, metrics, trainer.model)
-    return out / MODEL
+    training = Assembly(
+        made=provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), told),
+        out=out,
+        resume=resume,
+        assemble=partial(_assembled, weights, data, chosen, out, settings, step_format, reference),
+        keys=keys_of(data.of_split("train").problems, weights),
+    )
+    return train(training).model
 
 
-def _trainer(
+def _assembled(
     weights: str,
     data: ProcessData,
     chosen: Sequence[PairRow],
@@ -130,8 +89,8 @@ def _trainer(
     step_format: StepFormat,
     reference: str | None,
     checkpoint: str | None,
-) -> StepDPOTrainer:
-    """Assembles the trainer of a round."""
+) -> tuple[PairTrainer, dict[str, Any]]:
+    """Makes the trainer of a round."""
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
@@ -150,7 +109,7 @@ def _trainer(
     # The reference too: it reads the same batches, in which rows share their prompts.
     for one in filter(None, (loaded, held_to)):
         share_prefixes(one)
-    trainer = StepDPOTrainer(
+    trainer = PairTrainer(
         settings.imitation,
         model=loaded,
         ref_model=held_to,
@@ -161,8 +120,8 @@ def _trainer(
     )
     # After `filled`: the rows that were put in to fill a batch come behind the `len(rows)` real ones.
     order_rows(trainer, len(rows), neighbours=settings.group_prefixes)
-    trainer.remove_callback(PrinterCallback)
-    return trainer
+    show_progress(trainer)
+    return trainer, {}
 
 
 def pair_tokens(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
@@ -30,15 +31,10 @@ from o1coder_gym.agents.rl.token_rows import parent_table
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.models.batches.projection import project_completions_only
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
-from o1coder_gym.models.card import write_card
-from o1coder_gym.models.checkpoints import (
-    MODEL,
-    load_weights,
-    save_merged,
-    weight_type,
-)
+from o1coder_gym.models.checkpoints import load_weights, weight_type
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import PEAK, begin, lora, passes, provenance, run
+from o1coder_gym.models.trainers import Assembly, lora, passes, provenance, train
+from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.protocols import Model
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
@@ -47,9 +43,10 @@ from o1coder_gym.steps.formats import StepFormat
 try:
     import torch
     from accelerate.utils import gather_object
-    from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
     from trl.trainer import grpo_trainer
+
+    from o1coder_gym.models.progress import show_progress
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
@@ -107,6 +104,15 @@ class StepGRPOTrainer(GRPOTrainer):
         if self.ref_model is not None:
             # TRL loads it again; a model that shares no prefixes would take a branch for what comes before.
             share_prefixes(self.accelerator.unwrap_model(self.ref_model))
+
+    def train(self, *arguments: Any, **named: Any) -> Any:
+        """Trains; its metrics are those of the last batch. Then the sampler is closed."""
+        try:
+            outcome = super().train(*arguments, **named)
+        finally:
+            # Also when the training fails or is interrupted: servers and threads would live on.
+            self._sampler.close()
+        return outcome._replace(metrics=_last(self.state.log_history))
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Makes a batch for the loss: TRL calls `sample`, then `reward`, and we put in our `advantages`."""
@@ -190,10 +196,6 @@ class StepGRPOTrainer(GRPOTrainer):
             # 0 for text that the format put in: no loss, for the policy did not choose it.
             "env_mask": [[int(step >= 0) for step in row.step_of] for row in rows],
         }
-
-    def close_sampler(self) -> None:
-        """Drops episodes that were sampled ahead, and frees what the sampler holds on servers."""
-        self._sampler.close()
 
     def reward(self, completions: Sequence[str], log_metric: Any, **columns: Any) -> list[float | None]:
         """Returns φ or R of each episode, None where the judge failed (a reward function of TRL)."""
@@ -336,23 +338,18 @@ def train_policy(
             "torchrun, or with zero2.yaml"
         )
     made = provenance("rl policy", weights, content_hash(list(task_ids)), settings.to_row())
-    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
-        checkpoint = begin(made, out, resume)
-        monitor = Monitor(settings, validate=validate, on_update=on_update if ranks.is_first() else None)
-        trainer = _trainer(weights, model, task_ids, out, settings, step_format, monitor, checkpoint)
-        try:
-            metrics = run(trainer, checkpoint)
-        finally:
-            # Also when the training fails or is interrupted: servers and threads would live on.
-            trainer.close_sampler()
-        if ranks.is_first():
-            save_merged(trainer.model, trainer.processing_class, out / MODEL)
-            shown = _last(trainer.state.log_history) | {PEAK: metrics[PEAK]}
-            write_card(out / MODEL, made, shown, trainer.model)
-    return out / MODEL
+    monitor = Monitor(settings, validate=validate, on_update=on_update if ranks.is_first() else None)
+    training = Assembly(
+        made=made,
+        out=out,
+        resume=resume,
+        assemble=partial(_assembled, weights, model, task_ids, out, settings, step_format, monitor),
+        keys=keys_of(map(model.problem, task_ids), weights),
+    )
+    return train(training).model
 
 
-def _trainer(
+def _assembled(
     weights: str,
     model: Model,
     task_ids: Sequence[str],
@@ -361,8 +358,8 @@ def _trainer(
     step_format: StepFormat,
     monitor: Monitor,
     checkpoint: str | None,
-) -> StepGRPOTrainer:
-    """Assembles the trainer over a policy in training and its actor."""
+) -> tuple[StepGRPOTrainer, dict[str, Any]]:
+    """Makes the trainer over a policy in training and its actor."""
     loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
     start = Start(
         folder=str(model_path(weights)),
@@ -387,8 +384,8 @@ def _trainer(
         processing_class=tokenizer,
         peft_config=lora(settings.lora_rank, checkpoint),
     )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
+    show_progress(trainer)
+    return trainer, {}
 
 
 def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:

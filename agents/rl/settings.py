@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.sampling.choice import read_sampler
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.checkpoints import CHECKPOINTS, activation_checkpointing
-from o1coder_gym.models.trainers import check_batch, report_to, that_divides
+from o1coder_gym.models import trainers
+from o1coder_gym.models.trainers import check_batch, that_divides
 from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
 from o1coder_gym.settings import (
     FILE_ONLY,
@@ -183,19 +183,9 @@ def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str,
     """Returns the arguments that TRL's GRPO and DPO both take."""
     import torch
 
-    on_gpu = torch.cuda.is_available()
     return {
-        "output_dir": str(out / CHECKPOINTS),
-        "per_device_train_batch_size": settings.rows_at_once,
-        "learning_rate": settings.learning_rate,
+        **trainers.common_arguments(out, settings.learning_rate, settings.rows_at_once, settings.seed),
         "lr_scheduler_type": "constant",
         "beta": settings.beta,
-        "logging_steps": 1,
-        "save_total_limit": 2,
-        "report_to": report_to(),
-        "seed": settings.seed,
-        "use_cpu": not on_gpu,
-        "bf16": on_gpu,
-        **activation_checkpointing(),
-        "disable_tqdm": True,
+        "bf16": torch.cuda.is_available(),
     }

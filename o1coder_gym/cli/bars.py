@@ -1,13 +1,11 @@
-"""Searches and training with a progress bar, for the commands that run them."""
+"""Searches with a progress bar, for the commands that run them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.shards import Report, SynthesisPlan, missing, search_all
-from o1coder_gym.experiments.training.rl import OnUpdate, Training, train
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import notes, progress_bars
@@ -36,20 +34,3 @@ def search_shown(
             report(tree)
 
         return search_all(plan, problems, tests, folder, executor, show)
-
-
-def train_shown(training: Training, on_update: OnUpdate | None = None) -> Path:
-    """`experiments.training.rl.train` with a progress bar."""
-    settings = training.settings
-    with progress_bars(notes()) as progress:
-        bar = progress.add_task("training", total=settings.updates, told="")
-
-        def show(t: int, metrics: Mapping[str, float]) -> None:
-            told = f"pass rate {metrics['episodes/pass_rate']:.0%}"
-            progress.update(bar, completed=t // settings.iterations, told=told)
-            if on_update is not None:
-                on_update(t, metrics)
-
-        trained = train(training, show)
-        progress.update(bar, completed=settings.updates)
-    return trained

@@ -1,16 +1,14 @@
-"""Run folders of commands: their default names, runs without one, and what an interrupted run says."""
+"""Run folders of commands: their default names, and what an interrupted run says."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.progress import notes
 
 _RUNS = Path("runs")
@@ -43,16 +41,6 @@ def check_free(folder: Path, *, resume: bool) -> None:
         raise UsageError(f"--out {folder}: {nearest} is not a writable folder")
     if nearest == folder and not resume and any(folder.iterdir()):
         raise UsageError(f"--out {folder} is not empty; --resume continues a run")
-
-
-@contextlib.contextmanager
-def optional_folder(out: Path | None, config: Mapping[str, Any], resume: bool) -> Iterator[RunFolder | None]:
-    """Opens a run folder, or yields None where none is wanted."""
-    if out is None:
-        yield None
-        return
-    with RunFolder.open(out, config, resume=resume) as folder:
-        yield folder
 
 
 @contextlib.contextmanager

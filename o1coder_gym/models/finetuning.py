@@ -8,50 +8,44 @@ be tokens, ``input_ids`` and ``labels``, where a part of an answer is not learne
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.models.card import numbers, write_card
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
-from o1coder_gym.models.checkpoints import (
-    MODEL,
-    load_weights,
-    quiet,
-    save_merged,
-)
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from o1coder_gym.models.checkpoints import load_weights, quiet
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.trainers import (
+    Assembly,
     MeasuredByLabel,
     TrainingResult,
     TrainingSettings,
-    WeighedByPair,
-    begin,
     check_start,
     lora,
     provenance,
-    read_result,
-    run,
+    save_policy,
+    train_once,
     trainer_arguments,
-    write_result,
 )
-from o1coder_gym.problems.likeness.trained_on import keys_of, write_keys
+from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.runs import ranks
-from o1coder_gym.runs.provenance import Provenance
 from o1coder_gym.settings import to_row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ADAPTER = "adapter"
 """Folder of the adapters alone, as PEFT loads them."""
 
+Stage: TypeAlias = Literal["sft", "dpo"]
 Row: TypeAlias = Mapping[str, Any]
 Encode: TypeAlias = Callable[[Any, Any], Row | None]
 """Makes a row of tokens of what a caller has, given the tokenizer; None leaves it out."""
 
 
 def finetune(
-    stage: Literal["sft", "dpo"],
+    stage: Stage,
     model: str,
     train_rows: Sequence[Any],
     validation_rows: Sequence[Any],
@@ -88,48 +82,36 @@ def finetune(
             with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
-    made = provenance(stage, model, data, to_row(settings))
-    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
-        if made.made(out / MODEL):
-            return read_result(out)
-        # What the first model had learned, this one has learned too.
-        keys = keys_of((), model).union(learned)
-        found = _finetuned(made, stage, (train_rows, validation_rows), out, settings, encode, keys, resume)
-        trained, tokenizer, metrics = found
-        if not ranks.is_first():
-            return TrainingResult(out / MODEL, numbers(metrics))
-        if settings.lora_rank:
-            with quiet():
-                trained.save_pretrained(out / ADAPTER)
-        merged = save_merged(trained, tokenizer, out / MODEL)
-        result = write_result(out, stage, model, settings, metrics, trained)
-        write_card(out / MODEL, made, metrics, trained)
-        write_keys(out / MODEL, keys)
-        made.write(out / MODEL)
-        if push_to_hub is not None:
-            merged.push_to_hub(push_to_hub)
-            tokenizer.push_to_hub(push_to_hub)
-        return result
+    # What the first model had learned, this one has learned too.
+    keys = keys_of((), model).union(learned)
+    training = Assembly(
+        made=provenance(stage, model, data, to_row(settings)),
+        out=out,
+        resume=resume,
+        assemble=partial(_assembled, stage, model, (train_rows, validation_rows), out, settings, encode),
+        save=_save_with_adapters,
+        keys=keys,
+    )
+    result = train_once(training, partial(check_start, model, settings, "trl", "peft", "datasets"))
+    if push_to_hub is not None and ranks.is_first():
+        for part in load_weights(result.model, "saved"):
+            part.push_to_hub(push_to_hub)
+    return result
 
 
-def _finetuned(
-    made: Provenance,
-    stage: Literal["sft", "dpo"],
+def _assembled(
+    stage: Stage,
+    model: str,
     parts: tuple[Sequence[Any], Sequence[Any]],
     out: Path,
     settings: TrainingSettings,
     encode: Encode | None,
-    keys: Collection[str],
-    resume: bool,
-) -> tuple[Any, Any, dict[str, Any]]:
-    """Trains; returns the model with its adapters, the tokenizer and the measurements."""
-    folder = check_start(made.config["model"], settings, "trl", "peft", "datasets")
+    checkpoint: str | None,
+) -> tuple[Any, dict[str, Any]]:
+    """Makes the trainer of rows that fit; counts the others."""
     from o1coder_gym.models.progress import show_progress
 
-    checkpoint = begin(made, out, resume)
-    if ranks.is_first():
-        write_keys(out, keys)  # for `rl export`, should this run be stopped
-    loaded, tokenizer = load_weights(folder, settings.dtype, settings.template_arguments)
+    loaded, tokenizer = load_weights(model_path(model), settings.dtype, settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length) for rows in parts
     )
@@ -142,9 +124,15 @@ def _finetuned(
     with quiet():
         trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings, checkpoint)
         show_progress(trainer)
-    metrics = run(trainer, checkpoint)
-    metrics["rows_left_out"] = sum(map(len, parts)) - len(train_part) - len(validation_part)
-    return trainer.model, tokenizer, metrics
+    return trainer, {"rows_left_out": sum(map(len, parts)) - len(train_part) - len(validation_part)}
+
+
+def _save_with_adapters(trainer: Any, folder: Path) -> None:
+    """Saves a policy, of LoRA also the adapters alone, beside its folder."""
+    if hasattr(trainer.model, "peft_config"):
+        with quiet():
+            trainer.model.save_pretrained(folder.parent / ADAPTER)
+    save_policy(trainer, folder)
 
 
 def _encoded(rows: Sequence[Any], tokenizer: Any, encode: Encode | None) -> list[Row]:
@@ -207,7 +195,7 @@ def _check(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def _trainer(
-    stage: Literal["sft", "dpo"],
+    stage: Stage,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     train_rows: Sequence[Row],
@@ -218,11 +206,12 @@ def _trainer(
 ) -> Any:
     """Assembles TRL's trainer of a stage."""
     from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+    from trl import DPOConfig, SFTConfig, SFTTrainer
 
     from o1coder_gym.models.batches.projection import project_completions_only
     from o1coder_gym.models.batches.row_order import filled, order_rows
     from o1coder_gym.models.batches.shared_prefixes import share_prefixes
+    from o1coder_gym.models.pairs import PairTrainer
 
     project_completions_only()
     share_prefixes(model)
@@ -247,12 +236,9 @@ def _trainer(
     class MeasuredSFTTrainer(MeasuredByLabel, SFTTrainer):
         """SFTTrainer whose validation loss does not depend on the rows read at once."""
 
-    class TokenDPOTrainer(WeighedByPair, DPOTrainer):
-        """DPOTrainer of whole answers."""
-
     if stage == "sft":
         trainer: Any = MeasuredSFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
     else:
-        trainer = TokenDPOTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
+        trainer = PairTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
     order_rows(trainer, len(train_rows), neighbours=settings.group_prefixes)
     return trainer

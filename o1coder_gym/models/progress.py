@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from o1coder_gym.runs.progress import notes
+from o1coder_gym.runs.progress import notes, progress_bars
 
 
 class ShownProgress(TrainerCallback):
-    """A bar with the last loss."""
+    """A bar with the pass rate of the last batch of episodes, or the last loss."""
 
     def __init__(self) -> None:
         """Shows nothing before the training begins."""
-        columns = (
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-        )
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=notes())
-        self._bar = self._progress.add_task("")
+        self._progress = progress_bars(notes())
+        self._bar = self._progress.add_task("training", told="")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Shows the bar."""
@@ -34,9 +27,12 @@ class ShownProgress(TrainerCallback):
         self._progress.update(self._bar, completed=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Shows the last loss."""
-        if "loss" in (logs or {}):
-            self._progress.update(self._bar, description=f"loss {float(logs['loss']):.4f}")
+        """Shows the last figures."""
+        told = logs or {}
+        if (rate := told.get("episodes/pass_rate")) is not None:
+            self._progress.update(self._bar, told=f"pass rate {rate:.0%}")
+        elif "loss" in told:
+            self._progress.update(self._bar, told=f"loss {float(told['loss']):.4f}")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Leaves the bar as it is."""

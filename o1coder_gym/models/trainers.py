@@ -1,20 +1,20 @@
-"""Shared parts of all trainings: settings, transformers' arguments, LoRA, results."""
+"""Shared parts of all trainings: settings, arguments, LoRA, the way from start to model."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeAlias
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError, UsageError, require
 from o1coder_gym.models.batches.row_order import NOT_LEARNED
-from o1coder_gym.models.card import alpha_of, numbers
+from o1coder_gym.models.card import alpha_of, numbers, write_card
 from o1coder_gym.models.checkpoints import (
     CHECKPOINTS,
     MODEL,
@@ -22,16 +22,18 @@ from o1coder_gym.models.checkpoints import (
     activation_checkpointing,
     last_checkpoint,
     quiet,
+    save_merged,
     weight_type,
     whole,
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.memory import check_memory, gib, peak_memory
+from o1coder_gym.problems.likeness.trained_on import write_keys
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.runs.provenance import Provenance, input_hashes, leaves, package_versions
-from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields
 from o1coder_gym.settings.groups import Dtype, TemplateArguments
 
 
@@ -230,78 +232,110 @@ class MeasuredByLabel:
         return sum(int((one != NOT_LEARNED).sum()) for one in labels) / sum(map(len, labels))
 
 
-class WeighedByPair:
-    """Mixin of TRL's DPO trainer, for pairs that are tokens: the loss is the mean over the optimizer's batch.
-
-    TRL averages a forward pass over its pairs, and then the passes: a pair in a smaller one weighs more.
-    A pair of equal sides is idle: it has no better side, so its loss is −log σ(0) = log 2 and its gradient 0.
-    """
-
-    _per_pass: float | None = None
-
-    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
-        """Leaves the data set as it is; TRL would end each answer with an end-of-text token."""
-        return dataset
-
-    def get_batch_samples(self: Any, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
-        """Returns the forward passes of an optimizer step; counts their pairs, of all ranks."""
-        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)  # pyright: ignore
-        pairs = sum(int(better_and_worse(batch).sum()) for batch in batches)
-        self._per_pass = sum(ranks.gathered(pairs)) / (max(1, len(batches)) * ranks.count())
-        return batches, items
-
-    def compute_loss(
-        self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """Returns the loss of a forward pass: its pairs' sum, in units of the mean number of pairs a pass."""
-        real = better_and_worse(inputs)
-        idle = len(real) - int(real.sum())
-        per_pass = (model.training and self._per_pass) or len(real) * self._share
-        found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # pyright: ignore
-        loss = found[0] if return_outputs else found
-        # TRL's mean × its pairs is the sum; the log 2 of each idle pair is taken out of it; ÷ the mean number
-        # of pairs a pass.
-        weighed = loss * (len(real) / per_pass) - idle * math.log(2) / per_pass
-        return (weighed, found[1]) if return_outputs else weighed
-
-    @cached_property
-    def _share(self: Any) -> float:
-        """Share of the rows to be measured on that are not idle."""
-        rows = self.eval_dataset or ()
-        return sum(row["chosen_ids"] != row["rejected_ids"] for row in rows) / len(rows) if rows else 1.0
-
-
-def better_and_worse(inputs: Mapping[str, Any]) -> Any:
-    """Returns which pairs of a batch of TRL's DPO have a better side, [P] of bool; the others are idle."""
-    # With the mask, for padding may look like the end of a text.
-    tokens, seen = inputs["input_ids"].chunk(2), inputs["attention_mask"].chunk(2)
-    return ((tokens[0] != tokens[1]) | (seen[0] != seen[1])).any(1)
-
-
-def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool) -> dict[str, Any]:
-    """Returns the arguments that all trainers of transformers take."""
+def common_arguments(out: Path, learning_rate: float, rows_at_once: int, seed: int) -> dict[str, Any]:
+    """Returns the arguments that all trainers of transformers take alike."""
     import torch
 
     return {
         "output_dir": str(out / CHECKPOINTS),
-        "learning_rate": settings.learning_rate,
+        "learning_rate": learning_rate,
+        "per_device_train_batch_size": rows_at_once,
+        "logging_steps": 1,
+        "save_total_limit": 2,
+        "report_to": report_to(),
+        "seed": seed,
+        "use_cpu": not torch.cuda.is_available(),
+        **activation_checkpointing(),
+    }
+
+
+def trainer_arguments(out: Path, settings: TrainingSettings, *, evaluates: bool) -> dict[str, Any]:
+    """Returns the arguments of a training by `TrainingSettings`."""
+    return {
+        **common_arguments(out, settings.learning_rate, settings.rows_at_once, settings.seed),
         "num_train_epochs": settings.epochs,
         "max_steps": settings.max_steps or -1,
-        "per_device_train_batch_size": settings.rows_at_once,
         "per_device_eval_batch_size": settings.rows_at_once,
         "gradient_accumulation_steps": passes(settings.batch_size, settings.rows_at_once),
         # Below 1 transformers reads it as a share of all steps.
         "warmup_steps": 0.05,
-        "logging_steps": 1,
         "save_steps": settings.save_steps,
-        "save_total_limit": 2,
         "eval_strategy": "epoch" if evaluates else "no",
-        "report_to": report_to(),
-        "seed": settings.seed,
-        "use_cpu": not torch.cuda.is_available(),
         "bf16": weight_type(settings.dtype) == "bfloat16",
-        **activation_checkpointing(),
     }
+
+
+Assemble: TypeAlias = Callable[[str | None], tuple[Any, dict[str, Any]]]
+"""Makes a trainer of transformers, and figures of its data, given the checkpoint to go on from or None."""
+Save: TypeAlias = Callable[[Any, Path], object]
+"""Saves the model of a trainer in a folder."""
+
+
+def save_policy(trainer: Any, folder: Path) -> None:
+    """Saves the language model of a trainer, adapters merged in."""
+    save_merged(trainer.model, trainer.processing_class, folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembly:
+    """A training of a model, in parts; `train` puts them together.
+
+    Attributes:
+        made: What it makes its model of.
+        out: Run folder.
+        resume: Whether to go on from the last checkpoint, if there is one.
+        assemble: Makes its trainer.
+        save: Saves its model.
+        keys: Of the questions that it learns from (`trained_on.keys_of`), kept in run folder and model.
+    """
+
+    made: Provenance
+    out: Path
+    resume: bool
+    assemble: Assemble
+    save: Save = save_policy
+    keys: Collection[str] = ()
+
+    def on_all_ranks(self) -> AbstractContextManager[None]:
+        """Returns the context of a training on all ranks, which were given the same and end together."""
+        return ranks.together({**self.made.to_row(), "out": str(self.out), "resume": self.resume})
+
+
+def train(training: Assembly) -> TrainingResult:
+    """Trains, and saves model, card and ``training.json``, which the first rank does.
+
+    Raises:
+        UsageError: When ranks were given different things.
+        O1CoderError: As by `begin`; checkpoints stay.
+    """
+    made, out, model = training.made, training.out, training.out / MODEL
+    with training.on_all_ranks():
+        checkpoint = begin(made, out, training.resume)
+        if ranks.is_first():
+            write_keys(out, training.keys)  # for `rl export`, should this run be stopped
+        trainer, figures = training.assemble(checkpoint)
+        metrics = run(trainer, checkpoint) | figures
+        if not ranks.is_first():
+            return TrainingResult(model, numbers(metrics))
+        training.save(trainer, model)
+        return write_result(out, made, metrics, training.keys, trainer.model)
+
+
+def train_once(training: Assembly, check: Callable[[], object]) -> TrainingResult:
+    """Trains, unless `training.out` holds the finished model already, which is returned as it is.
+
+    Args:
+        training: What `training.made` says is all that the model depends on.
+        check: Raises what the training would fail of later, before its run folder is made.
+    """
+    with training.on_all_ranks():
+        if training.made.made(training.out / MODEL):
+            return read_result(training.out)
+        check()
+        result = train(training)
+        if ranks.is_first():
+            training.made.write(result.model)
+        return result
 
 
 PEAK = "peak_memory_gib"
@@ -370,19 +404,22 @@ def require_same(out: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any])
 
 
 def write_result(
-    out: Path, stage: str, model: str, settings: Any, metrics: Mapping[str, Any], trained: Any = None
+    out: Path, made: Provenance, metrics: Mapping[str, Any], keys: Collection[str], trained: Any = None
 ) -> TrainingResult:
-    """Writes ``training.json`` and returns its content.
+    """Writes ``training.json``, and beside the saved model its card and the questions; returns the result.
 
     Args:
         out: Run folder.
-        stage: The stage of the training.
-        model: The model that the training started from.
-        settings: A dataclass.
+        made: What the model was made of.
         metrics: Those that are finite numbers are kept.
+        keys: Of the questions that it learned from.
         trained: The model; if it has adapters, their α is written down.
     """
-    report = {"stage": stage, "model": model, "settings": to_row(settings)}
+    write_keys(out / MODEL, keys)
+    write_card(out / MODEL, made, metrics, trained)
+    settings = dict(made.config["settings"])
+    stage = f"{made.stage} {settings.pop('objective', '')}".rstrip()
+    report = {"stage": stage, "model": made.config["model"], "settings": settings}
     report |= alpha_of(trained) | {"metrics": numbers(metrics)}
     write_whole(out / "training.json", json.dumps(report, indent=2) + "\n")
     return read_result(out)

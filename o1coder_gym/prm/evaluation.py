@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics import Bin, calibration_error, reliability
@@ -16,7 +15,7 @@ from o1coder_gym.metrics.estimates import Estimate, estimate, estimate_differenc
 from o1coder_gym.prm.metrics import accuracy, auc, expected_best_of, pair_accuracy
 from o1coder_gym.process_data import PrefixRow, ProcessData
 from o1coder_gym.protocols import StepScorer
-from o1coder_gym.runs.progress import notes
+from o1coder_gym.runs.progress import tracked
 from o1coder_gym.types import State
 
 
@@ -129,7 +128,7 @@ def _scores(scorer: StepScorer, data: ProcessData) -> np.ndarray:
     for place, row in enumerate(data.prefixes):
         places.setdefault(row.state.problem_id, []).append(place)
     scores = np.zeros(len(data.prefixes))
-    for name, some in track(places.items(), "scoring", console=notes(), transient=True):
+    for name, some in tracked(places.items(), len(places), "scoring"):
         scores[some] = scorer.score([(problems[name], data.prefixes[place].state) for place in some])
     return scores
 

@@ -174,6 +174,13 @@ class RunFolder:
         self.close()
 
 
+def optional_folder(
+    out: Path | None, config: Mapping[str, Any], *, resume: bool = False
+) -> contextlib.AbstractContextManager[RunFolder | None]:
+    """Opens a run folder as `RunFolder.open` does; the context has None where no folder is wanted."""
+    return contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
+
+
 class RowIndex:
     """Byte offsets of the rows of a JSONL file by a text field, 16 bytes a row. Mutable."""
 

@@ -47,20 +47,29 @@ def notes(**options: Any) -> Console:
     return Console(stderr=True, quiet=_silent or not ranks.is_first(), **options)
 
 
-def progress_bars(console: Console, words: str = "{task.fields[told]}") -> Progress:
-    """Returns bars of title, count, `words` on how it goes, and time; lines where there is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(words))
-    kind = Progress if console.is_terminal else ProgressLines
-    return kind(*columns, TimeElapsedColumn(), console=console)
+def progress_bars(console: Console, *, transient: bool = False) -> Progress:
+    """Returns bars of title, count, what the field ``told`` says, and time; lines where there is no terminal.
+
+    Args:
+        console: Where they are drawn.
+        transient: Whether they vanish at the end.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[told]}"),
+        TimeElapsedColumn(),
+    )
+    # Bars send what is printed meanwhile through their console, and a quiet one would lose it.
+    kind = Progress if console.is_terminal and not console.quiet else ProgressLines
+    return kind(*columns, console=console, transient=transient)
 
 
 def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:
     """Yields items and moves a bar, which vanishes when done; lines where there is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = notes()
-    kind = Progress if console.is_terminal else ProgressLines
-    with kind(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task(escape(title), total=total)
+    with progress_bars(notes(), transient=True) as progress:
+        bar = progress.add_task(escape(title), total=total, told="")
         for item in items:
             progress.advance(bar)
             yield item
@@ -103,6 +112,6 @@ class ProgressLines(Progress):
         if quarter > said or (now - at > _SILENCE_S and not task.finished):
             self._said[task_id] = quarter, now
             parts = [column(task) for column in self.columns if not isinstance(column, str | BarColumn)]
-            self.console.print(" ".join(str(part) for part in parts), markup=False, highlight=False)
+            self.console.print(" ".join(filter(None, map(str, parts))), markup=False, highlight=False)
         elif task_id not in self._said:
             self._said[task_id] = said, at

@@ -92,7 +92,7 @@ class _Process:
 
 
 class Crew:
-    """Processes of a cluster that do one run of pieces after another; a context manager."""
+    """Processes of a cluster that do one run of pieces after another; a context manager. Mutable."""
 
     def __init__(self, cluster: Any, workers: int, needs: Needs) -> None:
         """Asks for the processes; they start as soon as there is room.
@@ -109,7 +109,7 @@ class Crew:
         self._processes = [self._start() for _ in range(workers)]
 
     def results(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> Iterator[Any]:
-        """Yields the results of pieces, in order. One run at a time.
+        """Yields the results of pieces, in order, as soon as all before them are there. One run at a time.
 
         Args:
             work: What is done; picklable.
@@ -118,7 +118,17 @@ class Crew:
         Raises:
             InfrastructureError: When three processes are lost over one piece, or before they are ready.
         """
-        yield from _Run(self._cluster, work, pieces, self._processes, self._start).results()
+        self._work = self._cluster.put(work)  # sent to each machine once
+        self._pieces = pieces
+        self._waiting = deque(range(len(pieces)))
+        self._losses: Counter[int | None] = Counter()
+        self._busy: dict[Any, tuple[Any, int | None]] = {}
+        self._call(self._processes)
+        found: dict[int, Any] = {}
+        for place in range(len(pieces)):
+            while place not in found:
+                self._advance(found)
+            yield found.pop(place)
 
     def dismiss(self) -> None:
         """Ends all processes at once."""
@@ -131,36 +141,6 @@ class Crew:
 
     def __exit__(self, *_: object) -> None:
         self.dismiss()
-
-
-class _Run:
-    """A run of pieces: the waiting ones, each process's current one, the lost ones. Mutable."""
-
-    def __init__(
-        self,
-        cluster: Any,
-        work: Callable[[Any], Any],
-        pieces: Sequence[Any],
-        processes: list[Any],
-        start: Callable[[], Any],
-    ) -> None:
-        """Args: as for `Crew`; the processes are replaced in their list."""
-        self._cluster = cluster
-        self._work = cluster.put(work)  # sent to each machine once
-        self._pieces = pieces
-        self._processes, self._start = processes, start
-        self._waiting = deque(range(len(pieces)))
-        self._losses: Counter[int | None] = Counter()
-        self._busy: dict[Any, tuple[Any, int | None]] = {}
-        self._call(processes)
-
-    def results(self) -> Iterator[Any]:
-        """Yields results in order, each as soon as all earlier ones are done."""
-        found: dict[int, Any] = {}
-        for place in range(len(self._pieces)):
-            while place not in found:
-                self._advance(found)
-            yield found.pop(place)
 
     def _call(self, processes: Iterable[Any]) -> None:
         """Asks processes whether they have started: those that answer get pieces."""

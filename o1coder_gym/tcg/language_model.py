@@ -18,13 +18,13 @@ from o1coder_gym.tcg.checking.validity import (
 )
 from o1coder_gym.tcg.inputs.known import parameters
 from o1coder_gym.tcg.reading.parsing import ParsedTests, parse_tests, without_contradictions
-from o1coder_gym.tcg.requests import SolutionSource, TestRequest
-from o1coder_gym.types import GeneratedTests, Problem, Sampling
+from o1coder_gym.tcg.requests import BatchGenerator, SolutionSource, TestRequest
+from o1coder_gym.types import GeneratedTests, Sampling
 
 SAMPLING = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=320)
 
 
-class LanguageModelGenerator:
+class LanguageModelGenerator(BatchGenerator):
     """γ_TCG as a language model: prompts by the paper's template and reads any reply.
 
     Without a judge the tests are what the model wrote. With one, mode A keeps those whose input the reference
@@ -60,12 +60,6 @@ class LanguageModelGenerator:
         self._cases = cases
         self._solutions = solutions
         self._agreement = agreement
-
-    def generate(
-        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
-    ) -> GeneratedTests:
-        """Makes up to `n` tests; see `generate_batch`."""
-        return self.generate_batch([TestRequest(problem, n, reference, seed)])[0]
 
     def generate_batch(self, requests: Sequence[TestRequest], /) -> list[GeneratedTests]:
         """Makes tests for many problems with one engine call and a few judge batches.

@@ -28,8 +28,8 @@ from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.agreement import packaged_calibration
-from o1coder_gym.tcg.requests import SolutionSource, TestRequest, generate_all
-from o1coder_gym.types import GeneratedTests, Problem
+from o1coder_gym.tcg.requests import BatchGenerator, SolutionSource, TestRequest, generate_all
+from o1coder_gym.types import GeneratedTests
 
 ENTRY_POINT_GROUP = registry.KINDS["generator"].group
 
@@ -73,7 +73,7 @@ def load_generator(
     return generator
 
 
-class SpreadGenerator:
+class SpreadGenerator(BatchGenerator):
     """A generator that answers requests in the processes of an executor, each with a generator of its own."""
 
     def __init__(self, spec: str, executor: str) -> None:
@@ -85,12 +85,6 @@ class SpreadGenerator:
         """Answers all requests, in order."""
         run, workers = load_executor(self._executor)
         return [made for piece in run(self._work, cut(requests, workers)) for made in piece]
-
-    def generate(
-        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
-    ) -> GeneratedTests:
-        """Answers one request."""
-        return self.generate_batch([TestRequest(problem, n, reference, seed)])[0]
 
 
 def _generated(spec: str, requests: Sequence[TestRequest]) -> list[GeneratedTests]:

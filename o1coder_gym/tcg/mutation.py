@@ -26,8 +26,8 @@ from o1coder_gym.tcg.checking.question_comparison import (
 from o1coder_gym.tcg.checking.validity import stable_outputs
 from o1coder_gym.tcg.inputs.proposals import Proposer, propose_inputs, propose_wider_inputs
 from o1coder_gym.tcg.inputs.stdin import propose_stdin
-from o1coder_gym.tcg.requests import SolutionSource, TestRequest
-from o1coder_gym.types import GeneratedTests, Outcome, Problem, Submission, TestCase
+from o1coder_gym.tcg.requests import BatchGenerator, SolutionSource, TestRequest
+from o1coder_gym.types import GeneratedTests, Outcome, Submission, TestCase
 
 _ROOM = 0.5
 """Share of a test's CPU limit within which the reference must pass it, to leave other programs some room."""
@@ -39,7 +39,7 @@ _NONE = "None"
 """The output of a function that falls off its end."""
 
 
-class MutationGenerator:
+class MutationGenerator(BatchGenerator):
     """γ_TCG by type-aware mutation; the embedded default.
 
     Outputs are those of programs, so in mode A every test passes on the reference.
@@ -69,12 +69,6 @@ class MutationGenerator:
         self._pool = pool
         self._solutions = solutions
         self._agreement = agreement
-
-    def generate(
-        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
-    ) -> GeneratedTests:
-        """Makes up to `n` tests; see `generate_batch`."""
-        return self.generate_batch([TestRequest(problem, n, reference, seed)])[0]
 
     def generate_batch(self, requests: Sequence[TestRequest], /) -> list[GeneratedTests]:
         """Makes tests for many problems with a few judge batches in all.

@@ -34,6 +34,12 @@ class TestRequest:
 class BatchGenerator(TestGenerator, Protocol):
     """A generator that makes tests for many problems in one model batch and one judge batch."""
 
+    def generate(
+        self, problem: Problem, n: int, reference: str | None = None, seed: int = 0
+    ) -> GeneratedTests:
+        """Answers one request."""
+        return self.generate_batch([TestRequest(problem, n, reference, seed)])[0]
+
     def generate_batch(self, requests: Sequence[TestRequest], /) -> list[GeneratedTests]:
         """Answers all requests, in order."""
         ...

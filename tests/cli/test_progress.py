@@ -15,7 +15,7 @@ from o1coder_gym.types import Problem
 def test_a_log_gets_a_line_per_quarter() -> None:
     log = io.StringIO()
     console = Console(file=log, width=80)
-    with progress_bars(console, "{task.fields[told]}") as progress:
+    with progress_bars(console) as progress:
         assert isinstance(progress, ProgressLines)
         bar = progress.add_task("searching", total=40, told="")
         for done in range(1, 41):
@@ -31,7 +31,15 @@ def test_a_log_gets_a_line_per_quarter() -> None:
 
 def test_a_terminal_gets_bars() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
-    assert not isinstance(progress_bars(console, "{task.fields[told]}"), ProgressLines)
+    assert not isinstance(progress_bars(console), ProgressLines)
+
+
+def test_what_is_printed_while_nothing_is_shown_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, quiet=True)
+    with progress_bars(console) as progress:
+        progress.add_task("searching", total=1, told="")
+        print("a caller's own words")
+    assert capsys.readouterr().out == "a caller's own words\n"
 
 
 def test_a_bar_goes_on_where_the_run_was(

@@ -7,12 +7,14 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.experiments.measures.held_out import HeldOut
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
+from o1coder_gym.experiments.self_play import stages as stages_module
 from o1coder_gym.experiments.self_play.config import (
     ProblemSection,
     RunSection,
@@ -79,8 +81,8 @@ def stage_seeds(problems: Path, out: Path, seed: int, **options: Any) -> list[in
         seeds.extend(plan.seeds)
         raise Asked
 
-    def train(training: Any, on_update: Any) -> Path:
-        seeds.append(training.settings.seed)
+    def train(*given: Any, **_: Any) -> Path:
+        seeds.append(next(one.seed for one in given if isinstance(one, RLSettings)))
         raise Asked
 
     config = SelfPlayConfig(
@@ -93,10 +95,10 @@ def stage_seeds(problems: Path, out: Path, seed: int, **options: Any) -> list[in
         RLSettings(),
         **options,
     )
-    stages = RealStages(config, out, search=search, train=train)
+    stages = RealStages(config, out, search=search)
     for iteration in range(3):
         for run in (stages.synthesize, stages.reinforce):
-            with pytest.raises(Asked):
+            with patch.object(stages_module, "train_logged", train), pytest.raises(Asked):
                 run(Learned("tiny"), iteration, out / f"{seed}-{iteration}-{run.__name__}")
     return seeds
 

@@ -14,6 +14,7 @@ pytest.importorskip("peft", exc_type=ImportError)
 
 from peft import PeftModel
 from safetensors.torch import load_file
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.training.path_tokens import path_encoder
@@ -94,10 +95,19 @@ def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Pa
     assert "holds checkpoints already" in str(other.exception)
 
 
-def tuned(model: Path, data: ProcessData, out: Path, *, resume: bool = False, **changed: Any) -> Path:
+def tuned(
+    model: Path,
+    data: ProcessData,
+    out: Path,
+    *,
+    resume: bool = False,
+    push_to_hub: str | None = None,
+    **changed: Any,
+) -> Path:
     plain = TrainingSettings(learning_rate=1e-3, max_steps=4, batch_size=2, rows_at_once=2, lora_rank=2)
     settings = replace(plain, **{"max_length": 2400, "save_steps": 2, **changed})
     given = {"encode": path_encoder(data), "data": "d", "resume": resume, "learned": {"a question"}}
+    given["push_to_hub"] = push_to_hub
     return finetuning.finetune("sft", str(model), data.paths[:8], [], out, settings, **given).model
 
 
@@ -142,6 +152,18 @@ def test_a_checkpoint_becomes_a_model(model: Path, process_data: ProcessData, tm
             export_policy(tmp_path, step=step)
     with pytest.raises(O1CoderError, match="it has: none"):
         export_policy(tmp_path / "nothing")
+
+
+def test_a_training_is_pushed_also_when_it_was_finished_before(
+    model: Path, process_data: ProcessData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[tuple[str, str]] = []
+    for kind in (PreTrainedModel, PreTrainedTokenizerBase):
+        monkeypatch.setattr(kind, "push_to_hub", lambda one, name: pushed.append((one.name_or_path, name)))
+    for _ in range(2):
+        whole = tuned(model, process_data, tmp_path, push_to_hub="me/model", max_steps=1)
+        assert [pushed.pop(), pushed.pop()] == [(str(whole), "me/model")] * 2
+    assert not pushed
 
 
 @pytest.mark.parametrize(

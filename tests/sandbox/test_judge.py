@@ -3,12 +3,11 @@
 import multiprocessing
 import os
 import threading
-import warnings
 
 import pytest
 
 from o1coder_gym.errors import InfrastructureError, UsageError
-from o1coder_gym.sandbox import Judge, SandboxWarning
+from o1coder_gym.sandbox import Judge
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Limits, Outcome, StdioTest, Submission
 
 ADD = "def add(a, b):\n    return a + b\n"
@@ -18,12 +17,8 @@ TESTER = (AssertTest("assert [add(1, 2)] == [3]"), AssertTest("assert [add(2, 2)
 
 
 @pytest.fixture(scope="module")
-def judge():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SandboxWarning)
-        with Judge(workers=2) as judge:
-            judge.report()
-            yield judge
+def judge(judge_of_two):
+    return judge_of_two
 
 
 def verdict_on(judge, code, tests, entry_point: str | None = "add", **limits):

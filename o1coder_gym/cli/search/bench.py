@@ -247,10 +247,10 @@ class Board:
 
     def __init__(self, console: Console, plan: Plan) -> None:
         """Makes a bar per agent."""
-        self._progress = progress_bars(console, "{task.fields[solved]} solved")
+        self._progress = progress_bars(console)
         total = len(plan.task_ids) * len(plan.seeds)
         self._bars: dict[str, TaskID] = {
-            agent: self._progress.add_task(escape(name), total=total, solved=0, start=False)
+            agent: self._progress.add_task(escape(name), total=total, told="0 solved", start=False)
             for agent, name in _short_names(plan.agents).items()
         }
         self._solved = dict.fromkeys(plan.agents, 0)
@@ -264,7 +264,7 @@ class Board:
         if not self._progress.tasks[bar].started:
             # Its searches began when those of the agent before it had ended, long before its first row.
             self._progress.tasks[bar].start_time = self._latest
-        self._progress.update(bar, advance=1, solved=self._solved[result.agent])
+        self._progress.update(bar, advance=1, told=f"{self._solved[result.agent]} solved")
         self._latest = self._progress.get_time()
 
     def start(self, known: Sequence[ResultRow] = ()) -> None:

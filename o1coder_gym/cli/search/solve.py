@@ -14,7 +14,7 @@ from rich.text import Text
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.run_folders import optional_folder, resumable
+from o1coder_gym.cli.run_folders import resumable
 from o1coder_gym.experiments.solving import Solved, Solver
 from o1coder_gym.experiments.solving import solve as solve_rows
 from o1coder_gym.problems.loading import load_rows
@@ -24,6 +24,7 @@ from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import optional_folder
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import Checked, Flag
@@ -96,7 +97,7 @@ def solve(settings: SolveSettings) -> int:
         seed=settings.seed,
     )
     solver.check()
-    with optional_folder(run.out, settings.to_row(row.problem), run.resume) as folder:
+    with optional_folder(run.out, settings.to_row(row.problem), resume=run.resume) as folder:
         console.print(Panel(escape(row.problem.prompt.strip()), title=escape(row.problem.task_id)))
         warn(without_visible_tests([row]), without_hidden_tests([row]) if settings.prompt is None else "")
         with resumable(run.out), console.status(f"loading {settings.policy}") as loading:

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.cli.bars import train_shown
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
@@ -106,7 +105,6 @@ def policy(settings: RLPolicySettings) -> None:
             samples=watched.samples,
             resume=run.resume,
             on_warning=warn,
-            train=train_shown,
         )
     _show(result, run.as_json)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from rich.markup import escape
 
-from o1coder_gym.cli.bars import search_shown, train_shown
+from o1coder_gym.cli.bars import search_shown
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
@@ -71,7 +71,6 @@ def selfplay(settings: SelfPlayCommand) -> None:
             tell=lambda line: console.print(escape(line)),
             on_warning=warn,
             search=search_shown,
-            train=train_shown,
         )
     if run.as_json:
         print(to_json(result.to_row()))

@@ -27,7 +27,6 @@ from o1coder_gym.experiments.measures.held_out import Gain, gains
 from o1coder_gym.experiments.self_play.config import SelfPlayConfig
 from o1coder_gym.experiments.self_play.stages import Learned, RealStages, Stages, StagesOnGPUs
 from o1coder_gym.experiments.shards import Search, search_all
-from o1coder_gym.experiments.training.rl import Train, train
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from o1coder_gym.models.trainers import check_start
 from o1coder_gym.problems.likeness.overlap import Likeness
@@ -107,7 +106,6 @@ def self_play(
     tell: Tell | None = None,
     on_warning: Warn = warnings.warn,
     search: Search = search_all,
-    train: Train = train,
 ) -> SelfPlayResult:
     """Runs self-play in a folder and writes its report: ``o1coder selfplay`` without printing.
 
@@ -118,7 +116,6 @@ def self_play(
         tell: Called with each stage and measurement, in a line.
         on_warning: Called with a line about problems without public tests.
         search: Runs searches, for a caller that shows them.
-        train: Trains by RL, for a caller that shows it.
 
     Raises:
         UsageError: When neither SFT nor RL is to be done.
@@ -138,7 +135,7 @@ def self_play(
     config = config.as_begun(_begun(out))
     with RunFolder.open(out, config.to_row(), resume=resume) as folder:
         kind = StagesOnGPUs if has_gpus(config.run.executor) else RealStages
-        stages = kind(config, out, on_warning=on_warning, search=search, train=train)
+        stages = kind(config, out, on_warning=on_warning, search=search)
         start = Learned(_first_model(config))
         learned = run_stages(stages, start, _schedule(config), folder, tell or (lambda line: None))
         # The test split is looked at twice, after everything: no stage and no stop depends on it.

@@ -18,21 +18,19 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.self_play.config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
-from o1coder_gym.experiments.training.path_tokens import path_encoder
-from o1coder_gym.experiments.training.rl import Train, Training, train
-from o1coder_gym.models.finetuning import finetune
+from o1coder_gym.experiments.training.rl import train_logged
+from o1coder_gym.experiments.training.sft import train_on_paths
 from o1coder_gym.policies import hf_spec
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import overlaps
-from o1coder_gym.problems.likeness.trained_on import keys_of, write_trained_on
+from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.loading import SHARES, load_rows, with_splits
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
-from o1coder_gym.problems.rows import SPLITS, ProblemRow
+from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.sources import search_source
-from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
@@ -99,7 +97,6 @@ class RealStages:
         *,
         on_warning: Warn = warnings.warn,
         search: Search = search_all,
-        train: Train = train,
     ) -> None:
         """Reads the problems; nothing is trained yet.
 
@@ -108,7 +105,6 @@ class RealStages:
             out: Folder of the run; generated tests are kept there.
             on_warning: Called with a line about problems without public tests.
             search: Runs searches, for a caller that shows them.
-            train: Trains by RL, for a caller that shows it.
 
         Raises:
             UnknownNameError, ProblemFileError: When there is no such problem set or split.
@@ -118,7 +114,6 @@ class RealStages:
         self._out = out
         self._warn = on_warning
         self._search = search
-        self._train_by_rl = train
         section = config.problems
         found = load_rows(section.set)
         if not found.splits:
@@ -183,22 +178,7 @@ class RealStages:
         settings, data = self._config.sft, learned.data
         assert settings is not None
         assert data is not None
-        found = read_data(data)
-        if not found.paths:
-            raise O1CoderError(f"{data}: no search passed, so there is nothing to imitate; search longer")
-        train, validation = (found.of_split(split).paths for split in SPLITS)
-        result = finetune(
-            "sft",
-            learned.policy,
-            train,
-            validation,
-            folder,
-            settings,
-            encode=path_encoder(found),
-            data=data_hash(data),
-            learned=keys_of(found.of_split("train").problems),
-            resume=True,
-        )
+        result = train_on_paths(learned.policy, read_data(data), data, folder, settings, resume=True)
         return str(result.model)
 
     def train_scorer(self, learned: Learned, folder: Path) -> str:
@@ -261,8 +241,9 @@ class RealStages:
         # Another seed per iteration, or each would meet the problems in the same order.
         settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
-            training = Training(learned.policy, process, folder, log, settings, run.format, resume=True)
-            return self._train_by_rl(training, None)
+            return train_logged(
+                learned.policy, process, folder, log, settings, format=run.format, resume=True
+            )
 
     def _searched(self, iteration: int) -> Sequence[ProblemRow]:
         """Returns the problems of an iteration: the next ones, from the beginning again after the last."""

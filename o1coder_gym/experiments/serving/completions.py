@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -40,28 +40,19 @@ class CompletionRequest(Asked):
 
 def text_completion(body: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the body of a text completion, from that of a chat completion."""
-    choices = [
-        {
-            "index": choice["index"],
-            "text": choice["message"]["content"],
-            "finish_reason": choice["finish_reason"],
-            "logprobs": None,
-        }
-        for choice in body["choices"]
-    ]
-    return {**body, "object": "text_completion", "choices": choices}
+    return _of_texts(body, [(choice, choice["message"]["content"]) for choice in body["choices"]])
 
 
 def text_chunk(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Returns a chunk of a stream from a chat's chunk; None for content that text completions lack."""
+    texts = [(choice, choice["delta"].get("content", "")) for choice in body["choices"]]
+    found = [(choice, text) for choice, text in texts if text or choice["finish_reason"]]
+    return _of_texts(body, found) if found or "usage" in body else None
+
+
+def _of_texts(body: Mapping[str, Any], texts: Sequence[tuple[Mapping[str, Any], str]]) -> dict[str, Any]:
     choices = [
-        {
-            "index": choice["index"],
-            "text": choice["delta"].get("content", ""),
-            "finish_reason": choice["finish_reason"],
-            "logprobs": None,
-        }
-        for choice in body["choices"]
-        if choice["delta"].get("content") or choice["finish_reason"]
+        {"index": one["index"], "text": text, "finish_reason": one["finish_reason"], "logprobs": None}
+        for one, text in texts
     ]
-    return {**body, "object": "text_completion", "choices": choices} if choices or "usage" in body else None
+    return {**body, "object": "text_completion", "choices": choices}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.executors import cut, load_executor
-from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.journal import optional_folder
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Without
 from o1coder_gym.settings.groups import DataFolder, Dtype, ExecutorSpec, TemplateArguments
@@ -171,8 +170,7 @@ def measure_scorer(
     inputs = input_hashes(scorer) | {"data": data_hash(settings.data)}
     config = {"scorer": scorer, "calibration": asdict(calibration), "inputs": inputs}
     asked = load_scorer(scorer)
-    opened = contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
-    with opened as folder:
+    with optional_folder(out, config, resume=resume) as folder:
         cached = CachedScorer(asked, folder)
         _read_elsewhere(cached, scorer, _items(part, part.prefixes), settings.executor)
         report = evaluate_scorer(cached, part, n=settings.n, soft=settings.soft, resamples=settings.resamples)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from o1coder_gym.agents.rl.sampling.making import check_sampler
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
@@ -20,14 +19,13 @@ from o1coder_gym.experiments.training.node_judge import node_judge
 from o1coder_gym.models.trainers import check_start
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs import ranks
-from o1coder_gym.runs.journal import FILES, RunFolder
+from o1coder_gym.runs.journal import FILES, RunFolder, optional_folder
 from o1coder_gym.runs.provenance import Provenance, content_hash, input_hashes, package_versions
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
@@ -94,41 +92,29 @@ class TrainedPolicy:
         return {"problems": self.problems, **measured} if measured else {}
 
 
-@dataclass(frozen=True, slots=True)
-class Training:
-    """One training of a policy, in an open run folder.
+def train_logged(
+    model: str,
+    process: ReasoningModel,
+    out: Path,
+    folder: RunFolder | None,
+    settings: RLSettings,
+    *,
+    format: str,
+    resume: bool,
+    held_out: HeldOut | None = None,
+    on_update: OnUpdate | None = None,
+) -> Path:
+    """Trains a policy by GRPO; ``updates.jsonl`` has the metrics of each batch, ``curve.png`` shows them.
 
-    Attributes:
+    Args:
         model: Known name, Hub id or folder to start from.
         process: The process over the training problems.
-        out: Where checkpoints and the model go.
-        folder: Keeps every batch's metrics in ``updates.jsonl``; None in all ranks but the first.
+        out: Where checkpoints, curve and model go.
+        folder: Where the metrics are kept; None in all ranks but the first.
         settings: Of GRPO.
         format: Step format.
         resume: Whether to go on from the last checkpoint.
         held_out: Measured every ``settings.validate_every`` batches.
-    """
-
-    model: str
-    process: ReasoningModel
-    out: Path
-    folder: RunFolder | None
-    settings: RLSettings
-    format: str
-    resume: bool
-    held_out: HeldOut | None = None
-
-
-Train: TypeAlias = Callable[[Training, OnUpdate | None], Path]
-"""Runs a training, calls back with each batch and returns the model's folder: `train`, or a caller's function
-that shows it as well."""
-
-
-def train(training: Training, on_update: OnUpdate | None = None) -> Path:
-    """Trains a policy by GRPO; ``curve.png`` shows its metrics.
-
-    Args:
-        training: What is trained on what.
         on_update: Called with each batch.
 
     Returns:
@@ -136,26 +122,25 @@ def train(training: Training, on_update: OnUpdate | None = None) -> Path:
     """
     from o1coder_gym.agents.rl import grpo
 
-    held_out = training.held_out
-    logs = [] if training.folder is None else [update_log(training.folder)]
+    told = [*filter(None, (None if folder is None else update_log(folder), on_update))]
 
     def updated(t: int, metrics: Mapping[str, float]) -> None:
-        for tell in (*logs, *filter(None, (on_update,))):
+        for tell in told:
             tell(t, metrics)
 
     trained = grpo.train_policy(
-        training.model,
-        training.process,
-        training.process.task_ids,
-        training.out,
-        training.settings,
-        step_format=load_format(training.format),
-        resume=training.resume,
+        model,
+        process,
+        process.task_ids,
+        out,
+        settings,
+        step_format=load_format(format),
+        resume=resume,
         validate=held_out.measure if held_out is not None else None,
         on_update=updated,
     )
-    if training.folder is not None:
-        draw_updates(list(training.folder.rows("updates")), training.out / PICTURE)
+    if folder is not None:
+        draw_updates(list(folder.rows("updates")), out / PICTURE)
     return trained
 
 
@@ -169,7 +154,6 @@ def train_policy(
     resume: bool = False,
     on_update: OnUpdate | None = None,
     on_warning: Warn = warnings.warn,
-    train: Train = train,
 ) -> TrainedPolicy:
     """Trains a policy on φ and compares it with its start: ``o1coder rl policy`` without printing.
 
@@ -182,7 +166,6 @@ def train_policy(
         resume: Whether to continue the run that `out` holds, from its last checkpoint.
         on_update: Called with each batch of episodes.
         on_warning: Called with a line about problems that lack tests.
-        train: Trains, for a caller that shows it.
 
     Raises:
         UsageError: When there are fewer problems than a batch needs.
@@ -198,13 +181,13 @@ def train_policy(
     scorer = load_scorer(plan.scorer) if plan.scorer else None
     asked = [row.problem for row in rows]
     given = {**plan.to_row(), "out": str(out), "resume": resume, "asked": _digest(asked)}
-    with ranks.together(given), _opened(out, plan.to_row(), resume) as folder:
+    mine = out if ranks.is_first() else None
+    with ranks.together(given), optional_folder(mine, plan.to_row(), resume=resume) as folder:
         measured = _held_out(plan, held_out, samples) if held_out else None
         # Generated once: ranks that made their own tests would reward the same program differently.
         further = ranks.from_first(lambda: generated_tests(plan.generator, rows, plan.tests, out))
         if folder is not None:
             warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
-            write_trained_on(out, asked, plan.model)  # for `rl export`, should this run be stopped
         with node_judge() as judge:
             process = ReasoningModel(
                 asked,
@@ -214,34 +197,28 @@ def train_policy(
                 scorer=scorer,
                 tests=further,
             )
-            training = Training(
-                plan.model, process, out, folder, plan.settings, plan.format, resume, measured
+            train_logged(
+                plan.model,
+                process,
+                out,
+                folder,
+                plan.settings,
+                format=plan.format,
+                resume=resume,
+                held_out=measured,
+                on_update=on_update,
             )
-            train(training, on_update)
-        return TrainedPolicy(out / "model") if folder is None else _finished(plan, asked, folder, measured)
+        return TrainedPolicy(out / "model") if folder is None else _finished(plan, folder, measured)
 
 
-def _finished(
-    plan: RLPlan, asked: Sequence[Problem], folder: RunFolder, held_out: HeldOut | None
-) -> TrainedPolicy:
+def _finished(plan: RLPlan, folder: RunFolder, held_out: HeldOut | None) -> TrainedPolicy:
     """Writes the model's provenance beside it, and compares the model with its start."""
     model = folder.path / "model"
-    write_trained_on(model, asked, plan.model)
     Provenance("rl policy", plan.to_row(), plan.inputs, package_versions("torch", "trl")).write(model)
     result = _compared(held_out, plan, model) if held_out is not None else TrainedPolicy(model)
     if row := result.to_row():
         folder.append("evaluations", row)
     return result
-
-
-@contextlib.contextmanager
-def _opened(out: Path, config: Mapping[str, Any], resume: bool) -> Iterator[RunFolder | None]:
-    """Opens a run folder in the first rank; the others get None."""
-    if not ranks.is_first():
-        yield None
-        return
-    with RunFolder.open(out, config, resume=resume) as folder:
-        yield folder
 
 
 def _digest(problems: Sequence[Problem]) -> str:
@@ -278,13 +255,10 @@ def train_on_pairs(
     inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
     config = {"command": "rl dpo", "model": model, "settings": to_row(settings), "inputs": inputs}
     given = {**config, "out": str(out), "resume": resume}
-    with ranks.together(given), _opened(out, config, resume) as folder:
-        asked = found.of_split("train").problems
-        if folder is not None:
-            write_trained_on(out, asked, model)
+    mine = out if ranks.is_first() else None
+    with ranks.together(given), optional_folder(mine, config, resume=resume) as folder:
         train_dpo(model, found, out, settings, step_format=load_format(found.format), resume=resume)
         if folder is not None:
-            write_trained_on(out / "model", asked, model)
             Provenance("rl dpo", config, inputs, package_versions("torch", "trl")).write(out / "model")
     return TrainedPolicy(out / "model")
 

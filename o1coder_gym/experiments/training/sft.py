@@ -15,13 +15,13 @@ from o1coder_gym.experiments.self_play.config import SFT
 from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import TrainingSettings
+from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
-from o1coder_gym.process_data import read_data
+from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs import ranks
 from o1coder_gym.sandbox import default_judge
@@ -89,26 +89,11 @@ def fine_tune(
         O1CoderError: When the data has no passing path.
         MissingExtraError: When torch or TRL is not installed.
     """
-    found = read_data(settings.data)
-    if not found.paths:
-        raise O1CoderError(
-            f"{settings.data} has no passing paths to learn from; search longer, or easier problems"
-        )
-    measured = settings.measured
+    found, measured = read_data(settings.data), settings.measured
     problems = load_rows(measured.evaluate, split=measured.split) if measured.evaluate is not None else ()
-    train_rows, validation_rows = (found.of_split(part).paths for part in SPLITS)
-    result = finetune(
-        "sft",
-        settings.model,
-        train_rows,
-        validation_rows,
-        out,
-        settings.training,
-        encode=path_encoder(found),
-        data=data_hash(settings.data),
-        learned=keys_of(found.of_split("train").problems),
-        resume=resume,
-        push_to_hub=settings.push_to_hub,
+    hub = settings.push_to_hub
+    result = train_on_paths(
+        settings.model, found, settings.data, out, settings.training, resume=resume, push_to_hub=hub
     )
     row = result.to_row()
     if problems and ranks.is_first():
@@ -118,6 +103,48 @@ def fine_tune(
         row["quality"] = _quality(specs, measured, problems[: measured.limit], found.format, tell, on_warning)
         (out / QUALITY).write_text(json.dumps(row["quality"], indent=2) + "\n")
     return row
+
+
+def train_on_paths(
+    model: str,
+    found: ProcessData,
+    data: Path,
+    out: Path,
+    settings: TrainingSettings,
+    *,
+    resume: bool = False,
+    push_to_hub: str | None = None,
+) -> TrainingResult:
+    """Trains a policy on whole passing paths (Algorithm 1, step 3), as `models.finetuning.finetune` does.
+
+    Args:
+        model: Known name, Hub id or folder.
+        found: What is in `data`.
+        data: Folder of process data.
+        out: Run folder.
+        settings: See `TrainingSettings`.
+        resume: Whether to go on from the last checkpoint in `out`.
+        push_to_hub: Repository to push the model to.
+
+    Raises:
+        O1CoderError: When the data has no passing path.
+    """
+    if not found.paths:
+        raise O1CoderError(f"{data} has no passing paths to learn from; search longer, or easier problems")
+    train_rows, validation_rows = (found.of_split(part).paths for part in SPLITS)
+    return finetune(
+        "sft",
+        model,
+        train_rows,
+        validation_rows,
+        out,
+        settings,
+        encode=path_encoder(found),
+        data=data_hash(data),
+        learned=keys_of(found.of_split("train").problems),
+        resume=resume,
+        push_to_hub=push_to_hub,
+    )
 
 
 def _quality(

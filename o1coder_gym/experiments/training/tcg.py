@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import load_executor
-from o1coder_gym.runs.journal import FILES, RunFolder
+from o1coder_gym.runs.journal import FILES, RunFolder, optional_folder
 from o1coder_gym.runs.provenance import content_hash, file_hashes, input_hashes
 from o1coder_gym.sandbox import Judge, default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Without
@@ -213,9 +212,7 @@ def measure_generator(
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = found.rows[: settings.limit]
     how = EvaluationSettings(settings.tests, settings.mode == "a", settings.mutants, _BATCH, settings.seed)
-    config = _config(settings, rows, how)
-    opened = contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
-    with opened as folder:
+    with optional_folder(out, _config(settings, rows, how), resume=resume) as folder:
         tried = _programs(settings, rows, folder, track)
         if settings.as_reward and not tried:
             raise UsageError("--as-reward compares programs: give --programs or --policy")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from o1coder_gym.errors import require
-from o1coder_gym.models.card import write_card
 from o1coder_gym.models.checkpoints import MODEL
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.trainers import (
@@ -34,7 +33,7 @@ from o1coder_gym.prm.training.trainer import (
     set_head,
     step_text,
 )
-from o1coder_gym.problems.likeness.trained_on import write_trained_on
+from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.settings import to_row
@@ -107,13 +106,12 @@ def fit_prm(
         require_rows(learned[name], data, name, settings.max_length)
     with open_reading(model, settings.dtype, out) as reading:
         heads = first_heads(reading, learned)
+    keys = keys_of(rows.of_split("train").problems, model)
     for name in missing:
         set_head(loaded, heads[name])
         save_prm(loaded, text, out / name / MODEL, rows.format, name)
         found = learned[name]
         metrics = {"rows": len(found.rows), "rows_left_out": found.left_out, "loss": heads[name].loss}
-        write_result(out / name, f"{STAGE} {name}", model, settings, metrics)
-        write_card(out / name / MODEL, made[name], metrics)
-        write_trained_on(out / name / MODEL, rows.of_split("train").problems, model)
+        write_result(out / name, made[name], metrics, keys)
         made[name].write(out / name / MODEL)
     return [read_result(out / name) for name in objectives]

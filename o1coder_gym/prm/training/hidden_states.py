@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from rich.progress import track
 from torch import Tensor, nn
 
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.prm.model import StepModel, load_backbone
 from o1coder_gym.prm.step_text import EncodedSteps
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.progress import notes
+from o1coder_gym.runs.progress import tracked
 from o1coder_gym.runs.provenance import config_hash, content_hash, input_hashes, package_versions
 
 _AT_ONCE = 16
@@ -52,7 +51,7 @@ class Reading:
             reader = StepModel(load_backbone(model_path(self._model), self._dtype), nn.Identity(), pad=0)
             reader.keep_prefixes(_PREFIX_MIB)
             batches = [places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE)]
-            for batch in track(batches, "reading", console=notes(), transient=True):
+            for batch in tracked(batches, len(batches), "reading"):
                 reader.forget()  # it moves last digits, and a stopped reading must end the same
                 found = reader.states([chains[place] for place in batch])
                 self._keep([prefixes[place] for place in batch], [states.cpu() for states in found])

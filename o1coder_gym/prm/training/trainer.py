@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,23 +20,21 @@ from transformers.utils import logging
 from o1coder_gym.errors import O1CoderError, UnknownNameError
 from o1coder_gym.models.batches.row_order import filled, order_rows
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
-from o1coder_gym.models.card import numbers, write_card
 from o1coder_gym.models.chat_template import with_template_arguments
-from o1coder_gym.models.checkpoints import MODEL, make_paddable, quiet, save_merged, try_saving
+from o1coder_gym.models.checkpoints import make_paddable, quiet, save_merged, try_saving
+from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.progress import show_progress
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
+    Assembly,
     MeasuredByLabel,
     TrainingResult,
     TrainingSettings,
-    begin,
     check_start,
     lora,
     provenance,
-    read_result,
-    run,
+    train_once,
     trainer_arguments,
-    write_result,
 )
 from o1coder_gym.prm.collators import (
     Examples,
@@ -56,11 +55,10 @@ from o1coder_gym.prm.training.head import (
     pointwise_probe,
 )
 from o1coder_gym.prm.training.hidden_states import Reading, open_reading
-from o1coder_gym.problems.likeness.trained_on import write_trained_on
+from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs import ranks
-from o1coder_gym.runs.provenance import Provenance
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 
@@ -105,36 +103,37 @@ def train_prm(
         WeightsError: When the model cannot be found.
     """
     require_objective(objective)
-    made = provenance(STAGE, model, data_hash(data), {"objective": objective, **to_row(settings)})
-    with ranks.together({**made.to_row(), "out": str(out), "resume": resume}):
-        if made.made(out / MODEL):
-            return read_result(out)
-        rows = read_data(data)
-        trainer, text, metrics = _trained(made, data, rows, out, objective, settings, resume)
-        if not ranks.is_first():
-            return TrainingResult(out / MODEL, numbers(metrics))
-        save_prm(trainer.model, text, out / MODEL, rows.format, objective)
-        result = write_result(out, f"{STAGE} {objective}", model, settings, metrics, trainer.model)
-        write_card(out / MODEL, made, metrics, trainer.model)
-        write_trained_on(out / MODEL, rows.of_split("train").problems, model)
-        made.write(out / MODEL)
-        return result
+    rows = read_data(data)
+    training = Assembly(
+        made=provenance(STAGE, model, data_hash(data), {"objective": objective, **to_row(settings)}),
+        out=out,
+        resume=resume,
+        assemble=partial(_assembled, model, data, rows, out, objective, settings),
+        save=lambda trainer, folder: save_prm(
+            trainer.model,
+            step_text(trainer.processing_class, rows.format, settings.max_length),
+            folder,
+            rows.format,
+            objective,
+        ),
+        keys=keys_of(rows.of_split("train").problems, model),
+    )
+    return train_once(training, partial(check_start, model, settings, "peft", "accelerate"))
 
 
-def _trained(
-    made: Provenance,
+def _assembled(
+    model: str,
     data: Path,
     rows: ProcessData,
     out: Path,
     objective: str,
     settings: TrainingSettings,
-    resume: bool,
-) -> tuple[StepTrainer, StepText, dict[str, Any]]:
-    """Fits the head, then trains all weights; returns the trainer, the layout, and the measurements."""
-    model = made.config["model"]
-    folder = check_start(model, settings, "peft", "accelerate")
-    checkpoint = begin(made, out, resume)
-    loaded, tokenizer, fresh = load_model(folder, settings.dtype, settings.seed, settings.template_arguments)
+    checkpoint: str | None,
+) -> tuple[StepTrainer, dict[str, Any]]:
+    """Makes the trainer of rows that fit, and counts the others; a fresh head is fitted first."""
+    loaded, tokenizer, fresh = load_model(
+        model_path(model), settings.dtype, settings.seed, settings.template_arguments
+    )
     text = step_text(tokenizer, rows.format, settings.max_length)
     learned = learned_rows(rows.of_split("train"), text, [objective])
     parts = [learned[objective], examples(rows.of_split("validation"), text, objective)]
@@ -144,9 +143,7 @@ def _trained(
     with quiet():
         trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings, checkpoint)
         show_progress(trainer)
-    metrics = run(trainer, checkpoint)
-    metrics["rows_left_out"] = parts[0].left_out + parts[1].left_out
-    return trainer, text, metrics
+    return trainer, {"rows_left_out": parts[0].left_out + parts[1].left_out}
 
 
 def _first_head(

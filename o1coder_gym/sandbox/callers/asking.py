@@ -8,7 +8,6 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from itertools import islice
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Self
 
 from o1coder_gym.sandbox.trial import Output
@@ -123,9 +122,7 @@ class AskedJudge(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

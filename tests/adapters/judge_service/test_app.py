@@ -2,19 +2,18 @@
 
 import asyncio
 import socket
-import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from o1coder_gym.adapters.judge_service import JudgeBounds, judge_app
 from o1coder_gym.sandbox import ConcurrentJudge, SandboxWarning, default_judge
 from o1coder_gym.types import CallTest, Submission
+from tests.served import served
 
 ADD = "def add(a, b):\n    return a + b"
 CALL = {"kind": "call", "args": "[1, 2]", "expected": "3"}
@@ -215,14 +214,8 @@ def test_too_many_waiting_programs_are_told_to_come_again(judge):
 @pytest.fixture
 def address(judge):
     """A server over real sockets."""
-    server = uvicorn.Server(uvicorn.Config(judge_app(judge), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()
-    server.should_exit = True
-    thread.join(10)
+    with served(judge_app(judge)) as port:
+        yield "127.0.0.1", port
 
 
 def test_a_client_that_hangs_up_leaves_nothing_behind(judge, address):

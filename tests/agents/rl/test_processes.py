@@ -1,5 +1,6 @@
 """Processes that share a batch learn what one process learns."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import UsageError
 from o1coder_gym.steps.formats import PSEUDOCODE
 from tests.agents.rl.conftest import LetterModel
+from tests.models.batches import ranked_trainings
 from tests.ranks import run
 
 pytest.importorskip("trl")
@@ -35,6 +37,12 @@ def test_two_processes_learn_what_one_does(weights: Path, trained: Path) -> None
     moved = max(float((mine[name] - start[name]).abs().max()) for name in mine)
     apart = max(float((mine[name] - theirs[name]).abs().max()) for name in mine)
     assert apart < 0.01 * moved
+
+
+def test_a_training_goes_the_way_it_went(trained: Path) -> None:
+    wanted = json.loads(ranked_trainings.GOLDEN.read_text())["grpo"]
+    for mine, before in zip(ranked_trainings.curve(trained / "1"), wanted, strict=True):
+        assert mine == pytest.approx(before, rel=1e-3, abs=1e-5)
 
 
 def test_the_first_process_alone_tells_of_updates(trained: Path) -> None:

@@ -9,13 +9,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import httpx
 import openai
 import pytest
-import uvicorn
 
 from o1coder_gym.agents import best_of_n, greedy, mcts
 from o1coder_gym.agents.acting import acting as play
@@ -29,6 +29,7 @@ from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Problem
 from tests.crowd import crowd
+from tests.served import served as served_app
 
 RIGHT = "def double(x):\n    return 2 * x"
 WRONG = "def double(x):\n    return x"
@@ -77,18 +78,9 @@ class Served:
         self.desk = Desk(model, self.policy, live=live, waiting=waiting)
         own = {"acting:toy": ActingPolicy(acting, self.desk.questions)} if acting else {}
         models = MODELS | {name: partial(play, agent="made here") for name in own}
-        config = uvicorn.Config(
-            make_app(self.desk, models, Bounds(), policies=own, key=key),
-            port=0,
-            log_level="warning",
-            timeout_graceful_shutdown=2,
-        )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run)
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.005)
-        port = self.server.servers[0].sockets[0].getsockname()[1]
+        app = make_app(self.desk, models, Bounds(), policies=own, key=key)
+        self.serving = ExitStack()
+        port = self.serving.enter_context(served_app(app, timeout_graceful_shutdown=2))
         self.url = f"http://127.0.0.1:{port}/v1"
         self.client = openai.OpenAI(base_url=self.url, api_key="none", max_retries=0, timeout=30)
 
@@ -107,9 +99,7 @@ class Served:
     def close(self) -> None:
         self.policy.gate.set()
         self.client.close()
-        self.server.should_exit = True
-        self.thread.join(20)
-        assert not self.thread.is_alive()
+        self.serving.close()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ SETTINGS = TrainingSettings(
     learning_rate=1e-2, batch_size=4, rows_at_once=2, epochs=2, save_steps=50, max_length=200
 )
 DPO = DPOSettings(learning_rate=1e-2, batch_size=4, rows_at_once=2, epochs=2, save_steps=50)
+GOLDEN = Path(__file__).parents[2] / "golden" / "curves.json"
+"""Curves of trainings by name."""
 TRAININGS = ("sft", "sft-grouped", "dpo", "rl-dpo", "prm-soft", "prm-pairwise")
 
 
@@ -70,10 +72,10 @@ def train(name: str, model: str, data: Path, out: Path) -> None:
 
 def curve(folder: Path) -> list[dict[str, float]]:
     """Returns what a training logged at each step and in the end, of what may not depend on the ranks."""
-    (state,) = (folder / "checkpoints").glob("*/trainer_state.json")
-    rows = json.loads(state.read_text())["log_history"]
-    if (result := folder / "training.json").exists():
-        rows.append(json.loads(result.read_text())["metrics"])
+    states = (folder / "checkpoints").glob("*/trainer_state.json")
+    last = max(states, key=lambda path: int(path.parent.name.rpartition("-")[2]))
+    rows = json.loads(last.read_text())["log_history"]
+    rows.append(json.loads((folder / "training.json").read_text())["metrics"])
     wanted = ("step", "loss", "grad_norm", "learning_rate", "eval_loss", "accuracy", "eval_accuracy")
     return [{key: row[key] for key in wanted if key in row} for row in rows]
 

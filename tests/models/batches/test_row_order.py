@@ -1,5 +1,6 @@
 """Any number of ranks learns from the same rows in the same steps; idle rows teach nothing."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,14 @@ def test_two_ranks_have_the_curve_and_the_model_of_one(trained: tuple[Path, Path
         assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-5)
     mine, theirs = (load_file(folder / "model" / "model.safetensors") for folder in (one, two))
     assert all(mine[key].sub(theirs[key]).abs().max() < 1e-3 for key in mine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ranked_trainings.TRAININGS)
+def test_a_training_goes_the_way_it_went(trained: tuple[Path, Path], name: str) -> None:
+    wanted = json.loads(ranked_trainings.GOLDEN.read_text())[name]
+    for mine, before in zip(ranked_trainings.curve(trained[0] / name), wanted, strict=True):
+        assert mine == pytest.approx(before, rel=1e-3, abs=1e-5)
 
 
 @pytest.mark.slow

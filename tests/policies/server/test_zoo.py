@@ -1,7 +1,6 @@
 """A zoo of servers, each with one quirk of a real one: right answers count to the token, errors are typed."""
 
 import json
-import threading
 import time
 from email.utils import formatdate
 from typing import Any
@@ -12,7 +11,6 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
 import fastapi
-import uvicorn
 
 from o1coder_gym.errors import PolicyError, UsageError
 from o1coder_gym.policies import (
@@ -26,6 +24,7 @@ from o1coder_gym.policies import (
 from o1coder_gym.policies.server.abilities import PROBE
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State, Step
+from tests.served import served
 
 PROBLEM = Problem("t/0", "Add two numbers.", "add")
 ADD = "def add(a, b):\n    return a + b"
@@ -41,7 +40,8 @@ class Zoo:
 
     def __init__(self):
         self.seen = {}
-        app = fastapi.FastAPI()
+        self.port = 0
+        self.app = app = fastapi.FastAPI()
 
         @app.post("/{quirk}/tokenize")
         async def tokenize(quirk: str, request: fastapi.Request):
@@ -53,22 +53,10 @@ class Zoo:
             self.seen.setdefault(quirk, []).append(body)
             return self.respond(QUIRKS[quirk](body))
 
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run)
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-        self.port = self.server.servers[0].sockets[0].getsockname()[1]
-
     def respond(self, answer):
         status, content, headers = answer if isinstance(answer, tuple) else (200, answer, {})
         text = content if isinstance(content, str) else json.dumps(content)
         return fastapi.Response(text, status, headers, "application/json")
-
-    def close(self):
-        self.server.should_exit = True
-        self.thread.join()
 
     def url(self, quirk):
         return f"http://127.0.0.1:{self.port}/{quirk}/v1"
@@ -80,9 +68,9 @@ class Zoo:
 
 @pytest.fixture(scope="module")
 def zoo():
-    server = Zoo()
-    yield server
-    server.close()
+    zoo = Zoo()
+    with served(zoo.app, log_level="error", lifespan="off") as zoo.port:
+        yield zoo
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from o1coder_gym.errors import Cancelled, InfrastructureError, UsageError
 from o1coder_gym.protocols import Judge as JudgeProtocol
-from o1coder_gym.sandbox import ConcurrentJudge, Judge, SandboxWarning, shared_judge
+from o1coder_gym.sandbox import ConcurrentJudge, shared_judge
 from o1coder_gym.sandbox.trial import Trial
 from o1coder_gym.types import AssertTest, CallTest, Limits, StdioTest, Submission
 
@@ -22,12 +22,8 @@ SLEEPER = Submission("import time\ntime.sleep(1)\ndef f(x):\n    return x + 1", 
 
 
 @pytest.fixture(scope="module")
-def judge():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SandboxWarning)
-        with Judge(workers=2) as judge:
-            judge.report()
-            yield judge
+def judge(judge_of_two):
+    return judge_of_two
 
 
 @pytest.fixture
