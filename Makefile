@@ -6,8 +6,9 @@ MODELS := .venv/.models
 READY := .venv/.ready
 INSTALL := .ci/install $(PYTHON)
 
-# One process a core, whole files at a time: modules share models and judges. More than eight gain nothing.
-SPREAD := --numprocesses $(shell nproc) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# One process a core, whole files at a time: modules share models and judges. More than eight gain nothing. (nproc
+# itself takes OMP_NUM_THREADS, the threads of one process, for the number of cores.)
+SPREAD := --numprocesses $(shell env -u OMP_NUM_THREADS nproc) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/pytest $(SPREAD)
 
 # What neither loads a model nor waits: what a small change breaks shows here.
