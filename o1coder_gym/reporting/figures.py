@@ -271,6 +271,7 @@ def _draw(
     if importlib.util.find_spec("matplotlib") is None:
         return False
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
@@ -282,6 +283,8 @@ def _draw(
         )
         if label in bands:
             axes.fill_between(places, *bands[label], color=colour, alpha=0.12, linewidth=0)
+    if x:  # counted, not named
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(x)
     axes.set_ylabel(y)

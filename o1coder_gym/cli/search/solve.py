@@ -227,7 +227,8 @@ def _conclude(console: Console, notes: Console, found: Solved) -> None:
         console.print(_body(Step(ActionType.CODE, found.code)))
     if hidden is not None:
         colour = "green" if hidden.outcome is Outcome.PASS else "red"
-        notes.print(f"hidden tests: [{colour}]{hidden.outcome}[/], {hidden.passed} of {hidden.total} passed")
+        words = hidden.outcome.replace("_", " ")
+        notes.print(f"hidden tests: [{colour}]{words}[/], {hidden.passed} of {hidden.total} passed")
     spent = [counted(getattr(usage, f"{unit}s"), unit) for unit in ("token", "call", "execution")]
     notes.print(f"{', '.join(spent)}, {usage.seconds:.1f} s")
 

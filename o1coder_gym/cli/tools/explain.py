@@ -40,10 +40,12 @@ def _show(console: Console, explained: Explanation) -> None:
         console.print(Text(f"  {verdict.error}"))
     for one in failed:
         console.print(Text(f"✗ {one['test']}", style="red"), soft_wrap=True)
-        told = one["error"] or (f"got {one['got']}" if one["got"] is not None else one["outcome"])
+        told = one["error"] or (
+            f"got {one['got']}" if one["got"] is not None else one["outcome"].replace("_", " ")
+        )
         console.print(Text(f"  {told}"), soft_wrap=True)
-    if answer.outcome not in (None, verdict.outcome):
-        notes().print(f"the run had recorded: {answer.outcome}")
+    if answer.outcome is not None and answer.outcome != verdict.outcome:
+        notes().print(f"the run had recorded: {answer.outcome.replace('_', ' ')}")
 
 
 app = command(ExplainSettings, explain, name="explain")

@@ -13,9 +13,11 @@ from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
+from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.reporting.tables.terminal_table import legend_text
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import file_hashes, input_hashes
@@ -133,16 +135,16 @@ def _show(trained: TrainedPolicy, as_json: bool) -> None:
         print(to_json({**trained.to_row(), "model": str(trained.model)}))
         return
     if trained.gains:
-        table = Table("held out", "before", "after", "gain", "95 % interval")
+        table = Table("held out", "before", "after", "gain", "95 % interval", box=None)
         for name, one in trained.gains.items():
             table.add_row(
-                name,
+                name.replace("_", " "),
                 f"{one.before:.1%}",
                 f"{one.after:.1%}",
                 f"{one.gain:+.1%}",
                 one.ends,
             )
-        Console().print(table)
+        Console().print(table, legend_text(ROUGH_LEGEND))
     print(trained.model)
 
 

@@ -9,7 +9,8 @@ from rich.table import Table
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
-from o1coder_gym.metrics.estimates import ROUGH
+from o1coder_gym.metrics.estimates import ROUGH, ROUGH_LEGEND
+from o1coder_gym.reporting.tables.terminal_table import legend_text
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings.groups import TrainingRun
 
@@ -29,7 +30,7 @@ def sft(settings: SFTSettings, run: TrainingRun) -> None:
         print(to_json(told))
         return
     if "quality" in told:
-        console.print(_table(told["quality"], told["quality"]["problems"]))
+        console.print(_table(told["quality"], told["quality"]["problems"]), legend_text(ROUGH_LEGEND))
     print(f"hf:{told['model']}")
 
 
