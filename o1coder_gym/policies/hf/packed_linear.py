@@ -1,8 +1,8 @@
 """Linear layers whose weights lie as the matrix units of a CPU read them.
 
 oneDNN brings a plain bfloat16 matrix into that order for every product, and a decode step of a few rows is
-little more than reading each matrix once. Packed once at load, a search takes three quarters of the CPU time.
-Float32 stays plain: there a row must not depend on its batch, and packed products are split by its size.
+little more than reading each matrix once. So they are packed once, at load. Float32 stays plain: there a row
+must not depend on its batch.
 """
 
 from __future__ import annotations
