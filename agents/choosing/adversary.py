@@ -94,6 +94,7 @@ class _Duel:
     found: Attack | None = None
     ruled: list[Ruling] = field(default_factory=list)
     written: tuple[str, ...] | None = None
+    scores: dict[State, float] = field(default_factory=dict)
 
     def passing(self) -> list[Program]:
         """Returns the distinct programs that pass all known tests, each with all its samples."""
@@ -134,8 +135,10 @@ class _Duel:
         samples = [float(program.samples) for program in programs]
         if self.aggregate is None:
             return samples
-        scores = yield from scores_of_states([program.state for program in programs])
-        return [n * max(self.aggregate(one), _LEAST) for n, one in zip(samples, scores, strict=True)]
+        fresh = [program.state for program in programs if program.state not in self.scores]
+        steps = yield from scores_of_states(fresh)  # each program once: scores cost tokens of the scorer
+        self.scores.update(zip(fresh, map(self.aggregate, steps), strict=True))
+        return [n * max(self.scores[one.state], _LEAST) for n, one in zip(samples, programs, strict=True)]
 
     def _written(self) -> Part[tuple[str, ...]]:
         """Returns the inputs that the policy's model writes, asked once in a search."""
@@ -179,7 +182,10 @@ class _Duel:
         # The first ones: each later input splits only what those before it left together.
         asked = inputs[:_ASKED]
         answers = yield from ask([Ask(output_question(self.problem, one), _ANSWERS, ANSWER) for one in asked])
-        told = [[read_output(one.text, self.problem) for one in drafts] for drafts in answers]
+        told = [
+            [read_output(one.text, self.problem, cut=one.finish == "length") for one in drafts]
+            for drafts in answers
+        ]
         found = [[one for one in outputs if one is not None] for outputs in told]
         return [*found, *([] for _ in inputs[_ASKED:])]
 
@@ -241,6 +247,7 @@ def _fought(search: Search, duel: _Duel) -> Search:
         queries = next(search)
         while True:
             try:
+                queries = [*queries]  # read twice, and an agent may yield a generator
                 answers = yield queries
                 for query, answer in zip(queries, answers, strict=True):
                     duel.recording.add(query, answer)

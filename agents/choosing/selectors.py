@@ -78,6 +78,7 @@ def watched(search: Search, recording: Recording) -> Search:
         queries = next(search)
         while True:
             try:
+                queries = [*queries]  # read twice, and an agent may yield a generator
                 answers = yield queries
             except BudgetExhausted as error:
                 queries = search.throw(error)
@@ -149,6 +150,7 @@ def _scoring(
         queries = next(search)
         while True:
             try:
+                queries = [*queries]  # read twice, and an agent may yield a generator
                 answers = yield queries
                 for query, answer in zip(queries, answers, strict=True):
                     recording.add(query, answer)

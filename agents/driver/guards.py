@@ -18,6 +18,8 @@ from o1coder_gym.queries import MOST_INPUTS, Advance, Answer, Ask, Execute, Exec
 from o1coder_gym.types import (
     CaseResult,
     Finish,
+    Outcome,
+    Parting,
     PolicyRequest,
     Problem,
     Proposal,
@@ -135,10 +137,10 @@ def _executable(query: Execute) -> None:
 def _executed(inputs: int, given: Any) -> Executed:
     if not isinstance(given, Executed):
         raise _Odd(f"got a {_kind(given)}, expected an Executed")
-    results = tuple(given.results)
-    if len(results) != inputs or not all(isinstance(one, CaseResult) for one in results):
+    results = _cases(given.results)
+    if len(results) != inputs:
         raise _Odd(f"got {len(results)} results of {inputs} inputs")
-    return Executed(results)
+    return given if results is given.results else Executed(results)
 
 
 _EXACT = (float, float, int, int)
@@ -171,6 +173,9 @@ def _result(problem_id: str, result: Any) -> SearchResult:
     state = result.state
     if state is not None and (type(state) is not State or state.problem_id != problem_id):
         raise _Odd(f"the agent returned {state!r:.200}, which is not a state of this problem")
+    partings = result.partings
+    if type(partings) is not tuple or not all(isinstance(one, Parting) for one in partings):
+        raise _Odd(f"the agent returned partings {partings!r:.80}, expected a tuple of Parting")
     value = _share(result.value)
     return result if value is result.value else replace(result, value=value)
 
@@ -258,16 +263,21 @@ def _verdict(verdict: Any) -> Verdict:
     if not isinstance(verdict, Verdict):
         raise _Odd(f"got a {_kind(verdict)}, expected a Verdict")
     _text("a verdict's error", verdict.error)
-    if not all(isinstance(test, CaseResult) for test in verdict.tests):
-        raise _Odd("a verdict's tests are not CaseResults")
-    for test in verdict.tests:
-        _text("a test's error", test.error)
-        if test.got is not None:
-            _text("what a test got", test.got)
-    seconds, tests = _reward("cpu_s", verdict.cpu_s), tuple(verdict.tests)
+    seconds, tests = _reward("cpu_s", verdict.cpu_s), _cases(verdict.tests)
     if seconds is verdict.cpu_s and tests == verdict.tests and not math.isnan(seconds):
         return verdict
     return replace(verdict, cpu_s=0.0 if math.isnan(seconds) else seconds, tests=tests)
+
+
+def _cases(results: Iterable[Any]) -> tuple[CaseResult, ...]:
+    found = tuple(results)
+    for one in found:
+        if not isinstance(one, CaseResult) or not isinstance(one.outcome, Outcome):
+            raise _Odd(f"got {one!r:.80} among the tests, which is not a CaseResult")
+        _text("a test's error", one.error)
+        if one.got is not None:
+            _text("what a test got", one.got)
+    return found
 
 
 def _score(value: Any) -> float:

@@ -473,8 +473,12 @@ def _advance_or_execute(model: Model, payloads: Sequence[Any]) -> Sequence[Any]:
     if (execute := getattr(model, "execute", None)) is None:
         raise UsageError("the agent asks to execute programs, but the model has no method execute")
     steps = [payload for payload in payloads if not isinstance(payload, Execute)]
-    executed, advanced = iter(execute(runs)), iter(model.advance(steps) if steps else ())
-    return [next(executed if isinstance(payload, Execute) else advanced) for payload in payloads]
+    executed, advanced = list(execute(runs)), list(model.advance(steps) if steps else ())
+    if (len(executed), len(advanced)) != (len(runs), len(steps)):
+        got, asked = len(executed) + len(advanced), len(payloads)
+        raise InfrastructureError(f"model: got {got} replies to {asked} requests")
+    replies = iter(executed), iter(advanced)
+    return [next(replies[not isinstance(payload, Execute)]) for payload in payloads]
 
 
 def _no_scorer(_: object) -> list[float]:

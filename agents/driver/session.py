@@ -286,7 +286,9 @@ class Session:
         samples = []
         sampled = {} if isinstance(query, Ask) else self._sampled.setdefault(query.state, {})
         for proposal in answer:
-            if granted_less and (proposal.finish == "length" or proposal.tokens > grant.max_tokens):
+            # None was drawn for a prompt that does not fit: no budget would have changed that.
+            cut = proposal.finish == "length" and proposal.tokens > 0
+            if granted_less and (cut or proposal.tokens > grant.max_tokens):
                 samples.append(replace(proposal, finish="budget"))
                 continue
             samples.append(proposal)
@@ -400,16 +402,7 @@ class Session:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a foreign agent's failure, an exit too, ends its own task only
-            words = f"the agent failed: {type(error).__name__}: {error}{self._line(error)}"
-            failure = O1CoderError(f"{self.task.key}: {words}")
-            failure.__cause__ = error
-            self._finish(None, failure)
-
-    def _line(self, error: BaseException) -> str:
-        """Says in which line of the agent's file an error came up, if it did there."""
-        code = getattr(self._search, "gi_code", None)
-        frame = last_frame(error, code.co_filename) if code is not None else None
-        return f" ({Path(frame.filename).name}, line {frame.lineno})" if frame else ""
+            self._finish(None, agent_failure(self.task, self._search, error))
 
     def _finish(self, result: SearchResult | None, error: O1CoderError | None = None) -> None:
         # A request's failure stays in the result although the agent has answered: its answer is one of a
@@ -434,6 +427,16 @@ class Session:
         # The expiry has a row of its own, so it takes a number of its own; later requests keep theirs.
         self._serial += self._expired
         return self._expired
+
+
+def agent_failure(task: Task, search: Search | None, error: BaseException) -> O1CoderError:
+    """Returns what a foreign agent raised as an error of its task, with the line of its file."""
+    code = getattr(search, "gi_code", None)
+    frame = last_frame(error, code.co_filename) if code is not None else None
+    where = f" ({Path(frame.filename).name}, line {frame.lineno})" if frame else ""
+    failure = O1CoderError(f"{task.key}: the agent failed: {type(error).__name__}: {error}{where}")
+    failure.__cause__ = error
+    return failure
 
 
 def _answer(slot: _Slot) -> Answer:

@@ -12,11 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from o1coder_gym.agents.driver.guards import check_queries, check_result
 from o1coder_gym.agents.driver.recordings import Recording
-from o1coder_gym.agents.driver.session import UNPAID_TURNS
+from o1coder_gym.agents.driver.session import UNPAID_TURNS, agent_failure
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.errors import BudgetExhausted, ConformanceError
-from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score
+from o1coder_gym.errors import BudgetExhausted, ConformanceError, O1CoderError
+from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Budget, Meter, ModelSizes
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
 
@@ -26,11 +27,12 @@ class Replay:
     """The outcome of an agent under a smaller budget.
 
     Attributes:
-        result: Its answer.
+        result: Its answer; empty where it failed.
         usage: Its cost, without seconds.
         programs: The terminal states whose programs were judged on the way, in order.
         cut: Whether the budget cut a sample.
         exhausted: Whether the budget ended the search.
+        error: How the agent failed, as it would have with this budget; None if it did not.
     """
 
     result: SearchResult
@@ -38,6 +40,7 @@ class Replay:
     programs: list[State]
     cut: bool = False
     exhausted: bool = False
+    error: O1CoderError | None = None
 
 
 def answer_within(
@@ -61,28 +64,38 @@ def answer_within(
             did in the recorded run.
         seed: That of the driver which ran the task; a task's own comes first.
         sizes: Weights of policy and scorer, of which FLOPs are computed.
-
-    Raises:
-        ConformanceError: When the agent makes further queries after `BudgetExhausted`.
     """
     # The agent is run again, not simulated: it is deterministic given its answers, so it decides as it would
     # have with the smaller budget.
     teller = _Teller(recording, budget, sizes)
-    search = task.begin(problem, root, seed)
+    found, search, error = SearchResult(None), None, None
     try:
-        queries = next(search)
+        search = task.begin(problem, root, seed)
+        found = _played(task, problem, search, teller)
+    except BudgetExhausted:
+        pass
+    except O1CoderError as failure:
+        error = failure
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:  # a foreign agent's failure ends its own row only, as in the driver
+        error = agent_failure(task, search, failure)
+    return Replay(found, teller.meter.usage, teller.told.programs(), teller.cut, teller.exhausted, error)
+
+
+def _played(task: Task, problem: Problem, search: Search, teller: _Teller) -> SearchResult:
+    """Plays a search with a teller's answers; what the agent yields and returns is read as by the driver."""
+    name = problem.task_id
+    try:
+        queries = check_queries(name, next(search))
         while (answers := teller.answer(queries)) is not None:
-            queries = search.send(answers)
+            queries = check_queries(name, search.send(answers))
         # An agent answers by returning (StopIteration) or lets the exception through; a further query breaks
         # the contract.
         search.throw(BudgetExhausted(f"{task.key}: the budget is spent"))
     except StopIteration as end:
-        found = end.value
-    except BudgetExhausted:
-        found = SearchResult(None)
-    else:
-        raise ConformanceError(f"{task.key}: the agent went on after its budget was exhausted")
-    return Replay(found, teller.meter.usage, teller.told.programs(), teller.cut, teller.exhausted)
+        return check_result(name, end.value)
+    raise ConformanceError(f"{task.key}: the agent went on after its budget was exhausted")
 
 
 class _Teller:

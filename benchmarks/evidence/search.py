@@ -1,6 +1,7 @@
 """Which search solves how much at equal spending, on trees whose values are known.
 
     python benchmarks/evidence/search.py [--out runs/synthetic] [--agent mcts --agent best_of_n …]
+    python benchmarks/evidence/search.py --run runs/micro    # the same table of a run of `o1coder bench`
 
 200 synthetic problems, 40 of each kind, whose policy and tests are functions of a seed: what can be found is
 known, and no language model is needed. Rows that a killed run has written are kept. By batch 0 the widening
@@ -22,8 +23,10 @@ from typing import Any, Literal
 
 from o1coder_gym.agents import Driver, Task, load_agent
 from o1coder_gym.metrics.significance import LEVEL, permutation_test
+from o1coder_gym.reporting.results import ResultRow, read_results
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.specs import name_of
 from o1coder_gym.types import (
     ActionType,
     CaseResult,
@@ -219,6 +222,23 @@ def table(rows: Sequence[dict[str, Any]], part: slice) -> str:
     return "\n".join(lines)
 
 
+def of_run(folder: Path) -> list[dict[str, Any]]:
+    """Returns the rows of a run of ``o1coder bench`` in the form of `measure`, agents by their bare names."""
+    found: dict[tuple[str, int, int], list[ResultRow]] = {}
+    for row in sorted(read_results(folder), key=lambda row: row.task_id):
+        found.setdefault((name_of(row.agent), row.budget.tokens or 0, row.seed), []).append(row)
+    return [
+        {
+            "agent": agent,
+            "tokens": tokens,
+            "seed": seed,
+            "solved": [int(row.solved) for row in rows],
+            "spent": sum(row.usage.tokens for row in rows) / (len(rows) * tokens),
+        }
+        for (agent, tokens, seed), rows in found.items()
+    ]
+
+
 def main() -> None:
     """Runs what is missing, and prints a table of all trees and one of each kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -227,7 +247,11 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=0)
+    parser.add_argument("--run", type=Path)
     asked = parser.parse_args()
+    if asked.run is not None:
+        print(table(of_run(asked.run), slice(None)))
+        return
     agents = list(dict.fromkeys([BASELINE, *(asked.agent or AGENTS)]))
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / "rows.jsonl"

@@ -5,7 +5,7 @@
 
 Sections:
   requests   µs of CPU a request, of a server policy that answers at once, with 1, 256 and 4,096 searches
-             live; pins: ≤ 50 µs at 256, ≤ 80 µs at 4,096
+             live, and of one that takes 5 ms; pins: ≤ 50 µs at 256, ≤ 80 µs at 4,096
   journal    seconds and MB to find one task in a journal of 60 MB; pins: ≤ 0.5 s, ≤ 30 MB
   selector   µs a rollout of `select=prm_last`, at 250 and at 1,000 rollouts; pin: ratio ≤ 2
   ab_mcts    µs of Python a node at 65,000 nodes, AB-MCTS and MCTS; pin: ratio ≤ 2
@@ -44,8 +44,8 @@ def know_earlier_names() -> None:
             sys.modules[f"o1coder_gym.{today}"] = importlib.import_module(f"o1coder_gym.{earlier}")
 
 
-def requests(live: int, small: bool) -> float:
-    """Returns µs of CPU a request."""
+def requests(live: int, small: bool, *, latency_s: float = 0.0) -> float:
+    """Returns µs of CPU a request. With a latency replies come one by one, and each may wake the loop."""
     from search_worlds import LatencyModel
 
     from o1coder_gym.agents import Driver, Task
@@ -55,11 +55,13 @@ def requests(live: int, small: bool) -> float:
     turns = max(1, (2_000 if small else 16_000) // live)
 
     class Server:
-        """Answers at once; batches by itself, so that requests come one a call."""
+        """Answers after its latency; batches by itself, so that requests come one a call."""
 
         parallel = 64
 
         def propose(self, asked: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+            if latency_s:
+                time.sleep(latency_s)
             return [(Proposal("think", 5, -1.0),) * request.n for request in asked]
 
     def agent(problem: Any, root: Any, /) -> Any:
@@ -139,7 +141,10 @@ def per_node(name: str, small: bool) -> float:
 
 
 SECTIONS: dict[str, dict[str, Callable[[bool], Any]]] = {
-    "requests": {f"µs, {live:,} live": partial(requests, live) for live in (1, 256, 4096)},
+    "requests": {
+        **{f"µs, {live:,} live": partial(requests, live) for live in (1, 256, 4096)},
+        **{f"µs, {live:,} live, 5 ms": partial(requests, live, latency_s=0.005) for live in (256, 4096)},
+    },
     "journal": {"60 MB": journal},
     "selector": {f"µs, {n:,} rollouts": lambda small, n=n: selector(n) for n in (250, 1000)},
     "ab_mcts": {f"µs a node, {name}": partial(per_node, name) for name in ("mcts", "ab_mcts")},

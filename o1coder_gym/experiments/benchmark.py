@@ -228,7 +228,8 @@ def run_plan(
             folder.append(TREES, tree.to_row())
             # Hidden tests are asked after the search has ended; nothing of them can reach it.
             found = answers.judged(finished, seed, recording)
-            folder.append(FAILURES if found[0].error else RESULTS, *(row.to_row() for row in found))
+            failed = any(row.error for row in found)  # within a smaller budget alone, too
+            folder.append(FAILURES if failed else RESULTS, *(row.to_row() for row in found))
             judging_s += time.perf_counter() - started
             results += found
             report(found[0])
@@ -391,6 +392,7 @@ class _Answers:
             found.value,
             replay.usage,
             timed=False,
+            error=str(replay.error) if replay.error else "",
             cut=replay.cut,
             capped=not replay.exhausted and bool(budget.units),
         )

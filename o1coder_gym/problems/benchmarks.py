@@ -87,9 +87,10 @@ def humaneval(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
 def humaneval_plus(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
     """Hidden: equality with the reference, as EvalPlus compares, on HumanEval's inputs and its own.
 
-    Where many answers are right, the property that defines them stands for equality.
+    Where many answers are right, the property that defines them stands for equality. Rows of EvalPlus's
+    smaller file have no check; examples that it would contradict are public there.
     """
-    row = humaneval(raw, origin)
+    row = humaneval({**raw, "test": optional(raw, "test", str)}, origin)
     entry_point = get(raw, "entry_point", str)
     reference = get(raw, "prompt", str) + get(raw, "canonical_solution", str)
     property_of = {"find_zero": "abs(names['poly'](*arguments, got)) <= tolerance"}
@@ -159,7 +160,7 @@ def mbpp_plus(raw: Mapping[str, Any], origin: Origin) -> ProblemRow:
 
 
 HUMANEVAL = RowFormat(frozenset({"canonical_solution", "test", "entry_point"}), humaneval)
-HUMANEVAL_PLUS = RowFormat(frozenset({"plus_input", "test"}), humaneval_plus)
+HUMANEVAL_PLUS = RowFormat(frozenset({"plus_input", "canonical_solution"}), humaneval_plus)
 MBPP = RowFormat(frozenset({"code", "test_list"}), mbpp)
 MBPP_PLUS = RowFormat(frozenset({"plus_input", "assertion"}), mbpp_plus)
 

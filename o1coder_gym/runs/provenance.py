@@ -100,6 +100,11 @@ def cpu_features() -> tuple[str, ...]:
     return tuple(name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "sve") if name in words)
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether the cores do it in hardware; others emulate it, slower than float32."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(cpu_features())
+
+
 def artefact_hash(folder: Path) -> str | None:
     """Returns the hash that a finished artefact carries: a model's, or a data set's; None if it has none.
 

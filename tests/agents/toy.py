@@ -15,6 +15,7 @@ from typing import Any
 
 from o1coder_gym.agents import Driver, Task, TaskResult, mcts
 from o1coder_gym.errors import PolicyError
+from o1coder_gym.queries import Execute, Executed
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import (
     ActionType,
@@ -53,6 +54,10 @@ class ToyModel:
     def advance(self, pairs: Sequence[tuple[State, str]], /) -> list[Transition]:
         self.advanced += pairs
         return [self._one(state, action) for state, action in pairs]
+
+    def execute(self, runs: Sequence[Execute], /) -> list[Executed]:
+        """Every program returns its input."""
+        return [Executed(tuple(CaseResult(Outcome.PASS, one) for one in run.inputs)) for run in runs]
 
     def _one(self, state: State, action: str) -> Transition:
         kind, _, rest = action.partition(" ")

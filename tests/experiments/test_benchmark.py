@@ -9,6 +9,7 @@ import pytest
 
 from o1coder_gym.agents import registry
 from o1coder_gym.envs.conformance.clauses import find_text, reachable
+from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.experiments.benchmark import Plan, Tools, report_facts, run_plan
 from o1coder_gym.experiments.tools import comparison_policies, session_row
 from o1coder_gym.policies.scripted import ScriptedPolicy
@@ -227,6 +228,27 @@ def test_an_agent_that_fails_has_a_row_at_every_budget(
     assert sum(row.agent == "broken" and "oops" in row.error for row in rows) == 4 * 3
     found = compare_with(rows, "greedy")
     assert [(one.solved_a, one.solved_b, one.difference.count) for one in found] == [(0.0, 1.0, 4)] * 3
+
+
+def test_an_agent_that_fails_within_a_smaller_budget_alone_ends_no_other_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def brittle(problem: Problem, root: State, /) -> Search:
+        try:
+            (drawn,) = yield from propose([Propose(root)])
+            (end,) = yield from advance([Advance(root, drawn[0].text)])
+        except BudgetExhausted:
+            raise ZeroDivisionError("nothing was found") from None
+        return SearchResult(end.state, 1.0)
+
+    monkeypatch.setitem(registry.AGENTS, "brittle", brittle)  # pyright: ignore[reportArgumentType]
+    sweep = (Budget(tokens=100), Budget(tokens=0))
+    run(tmp_path / "run", ["brittle", "greedy"], scripted(TRUTH), sweep=sweep)
+    rows = read_results(tmp_path / "run")
+    failed = {(row.agent, row.budget.tokens) for row in rows if row.error}
+    assert failed == {("brittle", 0)}
+    assert len(rows) == 2 * 4 * 3
+    assert sum(row.solved for row in rows) == 2 * 4 * 2
 
 
 def test_a_time_out_is_part_of_the_plan_only_where_there_is_one() -> None:

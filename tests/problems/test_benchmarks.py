@@ -3,7 +3,14 @@
 import pytest
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.benchmarks import Origin, humaneval, humaneval_plus, mbpp, mbpp_plus
+from o1coder_gym.problems.benchmarks import (
+    Origin,
+    converter_for,
+    humaneval,
+    humaneval_plus,
+    mbpp,
+    mbpp_plus,
+)
 from o1coder_gym.types import AssertTest, CallTest, CheckTest
 
 HERE = Origin("set", 4)
@@ -65,6 +72,18 @@ def test_humaneval_plus_asks_the_reference_on_all_inputs():
     assert accepts(check, lambda x: 2 * x + 1e-9)  # EvalPlus's comparison is that of its base tests too
     assert row.problem.meta["cpu_s"] > 2
     assert row.problem.meta["memory_bytes"] == 4 << 30
+
+
+@pytest.mark.parametrize("test", [{}, {"test": None}])
+@pytest.mark.parametrize("contract", ["", "    assert isinstance(x, int)\n"])
+def test_the_smaller_file_of_evalplus_has_no_check(test, contract):
+    raw = {name: value for name, value in HUMANEVAL.items() if name != "test"} | test
+    raw |= {"base_input": [[3]], "plus_input": [[-7]], "contract": contract, "atol": 0}
+    assert converter_for(raw) is humaneval_plus
+    row = humaneval_plus(raw, HERE)
+    assert row.problem.public_tests
+    assert accepts(row.tests[0], lambda x: x + x)
+    assert not accepts(row.tests[0], lambda x: abs(2 * x))
 
 
 def test_humaneval_plus_takes_any_root_of_a_polynomial():

@@ -255,17 +255,22 @@ class Board:
         }
         self._solved = dict.fromkeys(plan.agents, 0)
         self._budget = plan.budget
+        self._latest = self._progress.get_time()  # when the latest row came, or the run began
 
     def add(self, result: ResultRow) -> None:
         """Counts a new row."""
         self._solved[result.agent] += result.solved
-        if not self._progress.tasks[self._bars[result.agent]].started:
-            self._progress.start_task(self._bars[result.agent])
-        self._progress.update(self._bars[result.agent], advance=1, solved=self._solved[result.agent])
+        bar = self._bars[result.agent]
+        if not self._progress.tasks[bar].started:
+            # Its searches began when those of the agent before it had ended, long before its first row.
+            self._progress.tasks[bar].start_time = self._latest
+        self._progress.update(bar, advance=1, solved=self._solved[result.agent])
+        self._latest = self._progress.get_time()
 
     def start(self, known: Sequence[ResultRow] = ()) -> None:
         """Shows the bars, with the rows that the run had before."""
         self._progress.start()
+        self._latest = self._progress.get_time()
         for row in known:
             if row.agent in self._bars and row.budget == self._budget:
                 self.add(row)

@@ -12,7 +12,7 @@ from o1coder_gym.agents import Driver, Feed, Task, TaskResult
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import Cancelled, InfrastructureError, O1CoderError
 from o1coder_gym.protocols import Policy, StepScorer
-from o1coder_gym.queries import Advance, Agent, Answer, Query
+from o1coder_gym.queries import Advance, Agent, Answer, Execute, Executed, Query
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import Problem, State, Transition, Usage
@@ -211,6 +211,10 @@ class Questions:
     def advance(self, pairs: Sequence[tuple[State, str]], /) -> list[Transition]:
         """Takes one action in each state; the committed programs are judged in one batch."""
         return self._model.advance(pairs)
+
+    def execute(self, runs: Sequence[Execute], /) -> list[Executed]:
+        """Runs programs on inputs in one batch, for agents with an adversary."""
+        return self._model.execute(runs)
 
 
 def _nobody(event: Event) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from o1coder_gym.errors import PolicyError, PromptTooLongError, require
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
-from o1coder_gym.runs.provenance import cpu_features
+from o1coder_gym.runs.provenance import multiplies_bfloat16
 from o1coder_gym.specs.parameters import Count, check_fields
 from o1coder_gym.steps.formats import Prompt
 
@@ -251,9 +251,7 @@ def auto_dtype(device: str = "auto") -> str:
     """Returns what ``dtype=auto`` is: bfloat16 on a GPU and on CPUs that multiply it in hardware."""
     if device == "auto":
         device = "cuda" if _load_torch().cuda.is_available() else "cpu"
-    # Other CPUs emulate bfloat16, and are slower with it than in float32.
-    native = not device.startswith("cpu") or {"avx512_bf16", "amx_bf16"} & {*cpu_features()}
-    return "bfloat16" if native else "float32"
+    return "bfloat16" if not device.startswith("cpu") or multiplies_bfloat16() else "float32"
 
 
 def _load_torch() -> Any:

@@ -28,10 +28,8 @@ from o1coder_gym.types import Submission, Verdict
 
 _Asked: TypeAlias = tuple[Trial, "Future[Verdict]"]
 
-_HOLD_S = 0.02
+_HOLD_S = 0.005
 """Seconds that a verdict may wait for others while more programs are queued."""
-_IN_A_ROW = 16
-"""Requests after which the thread that queues them gives the judge's thread a turn."""
 
 
 class ConcurrentJudge(AskedJudge):
@@ -128,10 +126,6 @@ class _Feed:
                 # which of the two it does is not known here.
                 self._changed.notify()
                 os.eventfd_write(self._bell, 1)
-        if self.asked and len(self.asked) % _IN_A_ROW == 0:
-            # A thread that queues hundreds keeps the interpreter for 5 ms at a time; workers are idle then.
-            # Not 0 seconds: the other thread has to wake up before this one goes on.
-            time.sleep(1e-6)
 
     def close(self) -> None:
         """Cancels queued requests and waits for running ones."""

@@ -28,7 +28,7 @@ from o1coder_gym.sandbox.callers.asking import AskedJudge
 from o1coder_gym.sandbox.callers.concurrent_judge import ConcurrentJudge
 from o1coder_gym.sandbox.judge import default_judge
 from o1coder_gym.sandbox.trial import Output
-from o1coder_gym.types import Submission, Verdict
+from o1coder_gym.types import CaseResult, Outcome, Submission, Verdict
 
 WORKERS_PER_PROCESS = 4
 """Workers that one process keeps busy, see benchmarks/README.md."""
@@ -45,6 +45,14 @@ class _Question:
     keywords: dict[str, Any]
     answer: Future[Any] = field(default_factory=Future)
     deaths: int = 0
+
+    def unjudged(self, reason: str) -> Verdict | tuple[Output, ...]:
+        """Returns the answer to a program over which the judge failed, as `Judge` gives it."""
+        tests = self.submission.tests
+        if self.method == "submit_run":
+            return tuple(Output(None, Outcome.INFRASTRUCTURE, reason) for _ in tests)
+        failed = CaseResult(Outcome.INFRASTRUCTURE, None, reason)
+        return Verdict(Outcome.INFRASTRUCTURE, (failed,) * len(tests), error=reason)
 
 
 class JudgePool(AskedJudge):
@@ -154,6 +162,7 @@ class _Member:
         self._wanted = threading.Event()  # whether a process that has died needs a successor
         self._again: deque[int] = deque()
         self._alone: int | None = None
+        self._works = False  # whether any of its processes has ever answered
         self._start()
         self._thread = threading.Thread(target=self._listen, name="judge pool", daemon=True)
         self._thread.start()
@@ -208,6 +217,7 @@ class _Member:
                 if self._died():
                     return
                 continue
+            self._works = True
             with self._room:
                 asked = self.away.pop(number)
                 self._room.notify()
@@ -232,8 +242,12 @@ class _Member:
     def _died(self) -> bool:
         """Starts another process as soon as one is needed; returns whether this one was asked to end."""
         self._process.wait()
+        reason = f"{_DEATHS} processes of the judge died over it"
         for asked in self._given_up():
-            asked.answer.set_exception(InfrastructureError(f"{_DEATHS} processes of the judge died over it"))
+            if self._works:  # then it is this program, whose neighbours in a batch must not be lost with it
+                asked.answer.set_result(asked.unjudged(reason))
+            else:
+                asked.answer.set_exception(InfrastructureError(reason))
         self._wanted.wait()  # not at once: processes that cannot start would be started for ever
         with self._room:
             if not self.away:

@@ -48,8 +48,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "problems": {
         "bigcodebench": "o1coder_gym.problems.formats.functions:BIGCODEBENCH",
-        "humaneval+": "o1coder_gym.problems.benchmarks:HUMANEVAL_PLUS",
         "mbpp+": "o1coder_gym.problems.benchmarks:MBPP_PLUS",
+        "humaneval+": "o1coder_gym.problems.benchmarks:HUMANEVAL_PLUS",
         "humaneval": "o1coder_gym.problems.benchmarks:HUMANEVAL",
         "mbpp": "o1coder_gym.problems.benchmarks:MBPP",
         "humaneval-pro": "o1coder_gym.problems.formats.functions:PRO",

@@ -108,7 +108,8 @@ def attack(
         patience: Inputs in a row that part nobody, after which it ends.
 
     Returns:
-        What was found, by executions that were paid in full.
+        What was found, by executions that were paid in full; up to the first one on which the judge failed,
+        for that is nothing that a program did.
     """
     board = _Board(tuple(weights), same, executions)
     for batch in batches:
@@ -121,6 +122,8 @@ def attack(
         # An input on which every program hangs ends the run of the batch: the inputs after it are run again.
         for _ in range(_HANGS):
             observed = yield [Execution(program, inputs) for program in board.sound]
+            if _judge_failed(observed):
+                return board.attack()
             inputs = board.enter(inputs, observed)
             if not inputs:
                 break
@@ -128,7 +131,10 @@ def attack(
         # gone.
         while candidates := board.candidates():
             again = board.repeats(candidates)
-            board.confirm(candidates, (yield [Execution(program, again) for program in board.sound]))
+            observed = yield [Execution(program, again) for program in board.sound]
+            if _judge_failed(observed):
+                return board.attack()
+            board.confirm(candidates, observed)
     return board.attack()
 
 
@@ -302,6 +308,10 @@ class _Board:
             None if program in self.noisy else tuple(one[program] for one in columns)
             for program in range(len(self.weights))
         ]
+
+
+def _judge_failed(observed: Sequence[Sequence[Observation]]) -> bool:
+    return any(one.outcome is Outcome.INFRASTRUCTURE for seen in observed for one in seen)
 
 
 def _text(seen: Observation) -> tuple[str | None, Outcome]:

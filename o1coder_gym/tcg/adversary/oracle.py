@@ -133,20 +133,32 @@ def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:
         shown = [Prompt((("user", output_question(problem, given)),), "", "") for given in inputs]
         end = _line_end if problem.entry_point is not None else _never
         requests = [Generate(one, engine.encode(one), samples, ANSWER, seed, end) for one in shown]
-        told = [[read_output(one.text, problem) for one in drafts] for drafts in engine.generate(requests)]
+        told = [
+            [read_output(one.text, problem, cut=one.finish == "length") for one in drafts]
+            for drafts in engine.generate(requests)
+        ]
         return [[one for one in outputs if one is not None] for outputs in told]
 
     return ask
 
 
-def read_output(text: str, problem: Problem) -> str | None:
+def read_output(text: str, problem: Problem, *, cut: bool = False) -> str | None:
     """Returns the output that an answer names, None if it names none.
 
     Of a function it is the canonical literal on the first line, of a program all that is printed.
+
+    Args:
+        text: The answer.
+        problem: The question.
+        cut: Whether the answer stopped at its limit of tokens: of ``12`` nobody knows how it goes on, so
+            only a line that was ended counts.
     """
     if problem.entry_point is None:
-        return text.strip().strip("`").strip() or None
-    line = next((line for line in text.strip().splitlines() if line.strip()), "").strip().strip("`")
+        return None if cut else text.strip().strip("`").strip() or None
+    body = text.lstrip()
+    if cut and "\n" not in body:
+        return None
+    line = body.partition("\n")[0].strip().strip("`")
     line = line.rpartition("==")[2].strip()
     try:
         return write_literal(read_literal(line)) if parse_expression(line) else None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,16 +22,20 @@ from o1coder_gym.queries import Ask, Execute, Executed, Search, execute
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import Judge
+from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import (
     ActionType,
     CallTest,
+    Outcome,
     PolicyRequest,
     Problem,
     Proposal,
     SearchResult,
     State,
     Step,
+    Submission,
+    Verdict,
 )
 
 PROBLEM = Problem("p", "def double(x):\n    'Return twice x.'\n", "double", (CallTest("[2]", "4"),))
@@ -128,6 +133,63 @@ def test_each_seed_and_agent_has_attacks_of_its_own(judge: Judge) -> None:
         tasks = [Task("p", agent, name=name) for name in ("one", "other")]
         Driver(model(judge), Script(), seed=seed).run(tasks)
     assert len(set(seeds)) == 4  # 0 each time before
+
+
+@pytest.mark.parametrize(("answer", "votes"), [("9", False), ("[9", False), ("9\nfor it", True)])
+def test_an_answer_that_was_cut_says_nothing(judge: Judge, answer: str, votes: bool) -> None:
+    class Wordy(Script):
+        """Says the square, in more tokens than it may."""
+
+        def _one(self, request: PolicyRequest) -> Proposal:
+            proposal = super()._one(request)
+            return replace(proposal, text=answer, finish="length") if proposal.text == "6" else proposal
+
+    task = Task("p", load_agent("best_of_n?n=10&adversary=policy"))
+    (found,) = Driver(model(judge), Wordy()).run([task])
+    assert found.result is not None
+    # 2 of 6 programs return 9; with the model 5 of 9 votes would be for it
+    assert found.result.partings[0].right == ("9" if votes else "6")
+
+
+class Failing:
+    """A judge that fails from the k-th batch of outputs on."""
+
+    def __init__(self, inside: Judge, healthy: int) -> None:
+        self.inside, self.healthy = inside, healthy
+
+    def evaluate(self, submissions: Sequence[Submission], /, **options: bool) -> list[Verdict]:
+        return self.inside.evaluate(submissions, **options)
+
+    def outputs(self, submissions: Sequence[Submission], /) -> list[tuple[Output, ...]]:
+        self.healthy -= 1
+        found = self.inside.outputs(submissions)
+        if self.healthy >= 0:
+            return found
+        lost = tuple(Output(None, Outcome.INFRASTRUCTURE, "no zygote") for _ in found[0])
+        return [lost, *found[1:]]
+
+
+@pytest.mark.parametrize("healthy", [0, 1, 3])
+def test_a_failed_judge_parts_no_programs(judge: Judge, healthy: int) -> None:
+    driver = Driver(model(Failing(judge, healthy)), Script())
+    (found,) = driver.run([Task("p", load_agent(SPEC), name=SPEC)])
+    assert found.error is None
+    assert found.result is not None
+    assert found.result.code is not None
+    for parting in found.result.partings:
+        assert not any("infrastructure" in output for output, _ in parting.outputs)
+
+
+def test_a_program_is_scored_once(judge: Judge) -> None:
+    asked: list[State] = []
+
+    class Noting:
+        def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
+            asked.extend(state for _, state in items)
+            return [0.5 for _ in items]
+
+    Driver(model(judge), Script(), Noting()).run([Task("p", load_agent(f"{SPEC}&select=prm_last"))])
+    assert len(asked) == len(set(asked)) > 0
 
 
 @pytest.mark.parametrize("tokens", [100, 120, 139, 140, 170, 1000])

@@ -9,8 +9,11 @@ import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, choosing, load_agent
 from o1coder_gym.agents.choosing import Program, choose_program, codes, judged_programs, watched
+from o1coder_gym.agents.choosing.adversary import ADVERSARIES, against
+from o1coder_gym.agents.choosing.selectors import choosing_by_scorer
 from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.sweep import answer_within
+from o1coder_gym.agents.search.leaf_values import AGGREGATES
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError
@@ -201,3 +204,26 @@ def test_a_scoring_selector_looks_at_what_is_new_alone(
     (result,) = driver.run([Task("p", load_agent(f"best_of_n?n={rollouts}&select={spec}"))])
     assert result.error is None
     assert 0 < sum(scorer.batches) <= 5 * rollouts  # each step of each program at most
+
+
+def once(problem: Problem, root: State, /) -> Any:
+    """Yields turns that can be read a single time, as the driver takes them from an agent alone."""
+    ((drawn,),) = yield (query for query in [Propose(root)])
+    (end,) = yield iter([Advance(root, drawn.text)])
+    return SearchResult(end.state)
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        choosing(once, by_public_tests),
+        choosing_by_scorer(once, AGGREGATES["last"]),
+        against(once, ADVERSARIES["mutation"]),
+    ],
+)
+def test_an_agent_may_yield_what_the_driver_reads(toy: ModuleType, agent: Any) -> None:
+    driver = Driver(toy.ToyModel(), toy.FixedPolicy("code 3"), toy.ToyScorer())
+    (found,) = driver.run([Task("p", agent)])
+    assert found.error is None
+    assert found.result is not None
+    assert found.result.code == "code 3"

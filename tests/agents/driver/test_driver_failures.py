@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, greedy, load_agent, mcts
+from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.errors import (
     BudgetExhausted,
     ConformanceError,
@@ -22,7 +23,7 @@ from o1coder_gym.errors import (
     UsageError,
 )
 from o1coder_gym.queries import Propose, Score, Search
-from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
     ActionType,
@@ -144,6 +145,19 @@ def test_a_prompt_that_does_not_fit_is_a_dead_end_and_ends_no_search(toy: Module
             state = result.result.state
             assert state is None or state.depth <= room + 1
         assert any(result.result is not None and result.result.state for result in found)
+
+
+@pytest.mark.parametrize("spec", ["mcts", "puct", "ab_mcts"])
+@pytest.mark.parametrize("tokens", [150, 300, 380])
+def test_a_dead_end_near_the_end_of_the_budget_ends_no_search(
+    toy: ModuleType, spec: str, tokens: int
+) -> None:
+    """With less than a whole sample left, as from the start here, an empty sample was cut by no budget."""
+    tasks = [Task(f"p{i}", load_agent(spec), Budget(tokens=tokens)) for i in range(6)]
+    recorder = Recorder()
+    for found in Driver(toy.ToyModel(), Narrow(toy, 0), observer=recorder).run(tasks):
+        assert found.usage.tokens > tokens - SMALLEST_SAMPLE
+        assert all(sample.tokens for _, sample in recorder.recordings[found.task.key].cut)
 
 
 def test_the_dead_end_is_worth_nothing_and_costs_no_token(toy: ModuleType, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from o1coder_gym.agents import Driver, Task, greedy
 from o1coder_gym.agents.driver.guards import check_queries, check_reply, check_result
 from o1coder_gym.errors import ConformanceError, O1CoderError, PolicyError, ScorerError, UsageError
-from o1coder_gym.queries import Advance, Propose, Score, Search
+from o1coder_gym.queries import Advance, Execute, Executed, Propose, Score, Search, execute
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
     ActionType,
@@ -32,6 +32,7 @@ from tests.ids import without_address
 
 P, ROOT = Problem("p", "q"), State("p")
 AFTER = State("p", (Step(ActionType.DEFINE, "x"),))
+PROGRAM = State("p", (Step(ActionType.CODE, "x"),))
 REQUEST = PolicyRequest(P, ROOT, 1)
 
 
@@ -279,6 +280,49 @@ def test_a_batch_that_is_no_list_hurts_nobody_else(
         found = Driver(model, policy, scorer, journal=folder).run(tasks)
         assert [result.error is None for result in found] == [True, False, True, True]
         assert {row["task"] for row in folder.rows("answers")} >= {"agent p0", "agent p2", "agent p3"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        None,
+        (),
+        "x",
+        Executed(()),
+        Executed((CaseResult(Outcome.PASS, "1"),) * 2),
+        Executed((None,)),  # pyright: ignore[reportArgumentType]
+        Executed((CaseResult("pass", "1"),)),  # pyright: ignore[reportArgumentType]
+        Executed((CaseResult(Outcome.PASS, 1),)),  # pyright: ignore[reportArgumentType]
+        Executed((CaseResult(Outcome.PASS, "1", None),)),  # pyright: ignore[reportArgumentType]
+    ],
+    ids=without_address,
+)
+def test_what_is_no_execution_is_a_typed_error(reply: Any) -> None:
+    with pytest.raises(ConformanceError):
+        check_reply(Execute(PROGRAM, ("[1]",)), reply)
+
+
+def test_executions_of_a_batch_are_not_shifted(toy: ModuleType) -> None:
+    """A model that gives a reply too many for one task must not give another task that one's."""
+    told: dict[str, str | None] = {}
+
+    def running(problem: Problem, root: State, /) -> Search:
+        program = root.then(Step(ActionType.CODE, "code 1"))
+        (found,) = yield from execute([Execute(program, (problem.task_id,))])
+        told[problem.task_id] = found.results[0].got
+        return SearchResult(None)
+
+    model = toy.ToyModel()
+    inside = model.execute
+
+    def generous(runs: Sequence[Execute], /) -> list[Executed]:
+        nobodys = Executed((CaseResult(Outcome.PASS, "nobody's"),))
+        return [nobodys, *inside(runs)] if any(run.state.problem_id == "p1" for run in runs) else inside(runs)
+
+    model.execute = generous
+    found = Driver(model, toy.ToyPolicy()).run([Task(f"p{i}", running) for i in range(3)])
+    assert [result.error is None for result in found] == [True, False, True]
+    assert told == {"p0": "p0", "p2": "p2"}
 
 
 def test_tasks_that_cannot_run_are_refused_before_anything_runs(toy: ModuleType) -> None:

@@ -2,12 +2,15 @@
 
 A machine puts tasks of all kinds into a run, honest ones among them, and makes the parts of the driver
 misbehave for the problems of some. Whatever happens: honest tasks end as they would alone, no budget is
-overdrawn, every task has a result, and the journal replays all of it without a call.
+overdrawn, every task has a result, its tree and its answers within smaller budgets, and the journal replays
+all of it without a call.
 """
 
+import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -19,12 +22,29 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from o1coder_gym.agents import Driver, Task, TaskResult, ab_mcts, best_of_n, mcts, puct
+from o1coder_gym.agents.driver.recordings import Recorder, Recording
+from o1coder_gym.agents.driver.sweep import answer_within
+from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.errors import BudgetExhausted, O1CoderError, PromptTooLongError
-from o1coder_gym.queries import Advance, Propose, Score
+from o1coder_gym.queries import (
+    Advance,
+    Ask,
+    Execute,
+    Executed,
+    Propose,
+    Score,
+    Search,
+    advance,
+    ask,
+    execute,
+    propose,
+)
 from o1coder_gym.runs.budget import Budget, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
     ActionType,
+    CaseResult,
+    Outcome,
     Problem,
     Proposal,
     Sampling,
@@ -38,7 +58,24 @@ from tests.examples import ALL, examples
 
 pytestmark = pytest.mark.slow
 
+
+def curious(problem: Problem, root: State, /) -> Search:
+    """Asks questions, and runs its programs."""
+    found = None
+    with suppress(BudgetExhausted):
+        for number in range(2):
+            (told,) = yield from ask([Ask(f"{number}?", 2)])
+            (drawn,) = yield from propose([Propose(root)])
+            for one in drawn:
+                (after,) = yield from advance([Advance(root, one.text)])
+                if after.state.code is not None:
+                    found = after.state
+                    yield from execute([Execute(found, ("[1]", f"[{len(told)}]"))])
+    return SearchResult(found)
+
+
 HONEST: list[Any] = [
+    curious,
     partial(mcts, simulations=2, width=2),
     partial(puct, simulations=2, parallel=2),
     partial(ab_mcts, simulations=2),
@@ -56,6 +93,12 @@ QUERIES: list[Callable[[State], Any]] = [
     lambda root: Propose(root, 1, Sampling(max_tokens=0)),
     lambda root: Advance(root, None),  # pyright: ignore[reportArgumentType]
     lambda root: Advance(State(root.problem_id, (Step(ActionType.CODE, "over"),)), "more"),
+    lambda root: Ask("How?", 2),
+    lambda root: Ask("How?", 1, Sampling(max_tokens=40)),
+    lambda root: Ask("How?", 0),
+    lambda root: Ask(None),  # pyright: ignore[reportArgumentType]
+    lambda root: Execute(root.then(Step(ActionType.CODE, "code 2")), ("[1]", "[2]")),
+    lambda root: Execute(root, ("[1]",)),
     lambda root: Score(None),  # pyright: ignore[reportArgumentType]
     lambda root: None,
 ]
@@ -63,6 +106,8 @@ ENDS: list[Any] = [
     SearchResult(None),
     SearchResult(None, 0.5),
     SearchResult(None, math.nan),
+    SearchResult(None, partings=("x",)),  # pyright: ignore[reportArgumentType]
+    SearchResult(None, tree="an oak"),
     SearchResult("code"),  # pyright: ignore[reportArgumentType]
     None,
     ZeroDivisionError("oops"),
@@ -80,6 +125,9 @@ REPLIES: list[Any] = [
     Scored(0.5, 7),
     Scored(0.5, -1),
     Scored(1.5, 7),
+    Executed(()),
+    Executed((CaseResult(Outcome.INFRASTRUCTURE), CaseResult(Outcome.TIMEOUT))),
+    Executed((CaseResult(Outcome.PASS, 3), CaseResult("pass"))),  # pyright: ignore[reportArgumentType]
     Transition(State("p-another"), 0.0, False, False),
     Transition(State("p", (Step(ActionType.CODE, "x"),)), math.inf, True, True),
     ValueError("down"),
@@ -207,11 +255,31 @@ class Hostility(RuleBasedStateMachine):
         model, policy, scorer = self.toy.ToyModel(max_steps=3), self.toy.ToyPolicy(), self.toy.ToyScorer()
         policy.propose = Spoilt(policy.propose, lambda one: one.problem.task_id, self.guilty["policy"])
         model.advance = Spoilt(model.advance, lambda one: one[0].problem_id, self.guilty["model"])
+        model.execute = Spoilt(model.execute, lambda one: one.state.problem_id, self.guilty["model"])
         scorer.score = Spoilt(scorer.score, lambda one: one[0].task_id, self.guilty["scorer"])
         with RunFolder.open(folder, {}, resume=True, fsync_s=1e9) as journal:
-            driver = Driver(model, policy, scorer, journal=journal, sizes=SIZES, **self.options)
+            recorder = Recorder()
+            driver = Driver(
+                model, policy, scorer, journal=journal, observer=recorder, sizes=SIZES, **self.options
+            )
             found = driver.run(self.tasks)
-        return found, policy.propose.calls + model.advance.calls + scorer.score.calls
+        for result in found:
+            self.tell(result, recorder.recordings.get(result.task.key, Recording()))
+        parts = (policy.propose, model.advance, model.execute, scorer.score)
+        return found, sum(part.calls for part in parts)
+
+    def tell(self, result: TaskResult, recording: Recording) -> None:
+        """Makes of a task what a run makes of it: its tree, and its answer within a smaller budget."""
+        model, name = self.toy.ToyModel(max_steps=3), result.task.task_id
+        problem, root = model.problem(name), model.initial(name)
+        json.dumps(tree_record(result, problem, recording, seed=0, format="pseudocode").to_row())
+        for budget in (Budget(tokens=100), Budget(calls=1, executions=1)):
+            read = answer_within(result.task, problem, root, recording, budget, sizes=SIZES)
+            assert read.error is None or isinstance(read.error, O1CoderError)
+            assert result.task.task_id not in self.honest or read.error is None
+            assert read.usage.tokens <= (math.inf if budget.tokens is None else budget.tokens)
+            assert read.usage.calls <= (math.inf if budget.calls is None else budget.calls)
+            assert read.usage.executions <= (math.inf if budget.executions is None else budget.executions)
 
     def check(self, found: list[TaskResult]) -> None:
         alone = Driver(

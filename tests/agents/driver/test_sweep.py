@@ -1,15 +1,17 @@
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, TaskResult, best_of_n, load_agent
 from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.sweep import answer_within
-from o1coder_gym.errors import BudgetExhausted, ConformanceError
-from o1coder_gym.queries import Propose, Search
+from o1coder_gym.errors import BudgetExhausted
+from o1coder_gym.queries import Advance, Propose, Search
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import Problem, Sampling, SearchResult, State, Usage
 
@@ -74,15 +76,88 @@ def test_its_programs_are_those_paid_for(toy: ModuleType) -> None:
         assert len(replay.programs) <= executions
 
 
-def test_an_agent_that_asks_on_is_told(toy: ModuleType) -> None:
-    def stubborn(problem: Problem, root: State, /) -> Search:
-        for _ in range(5):
-            try:
-                yield [Propose(root)]
-            except BudgetExhausted:
-                continue
-        return SearchResult(None)
+def brittle(problem: Problem, root: State, /) -> Search:
+    """Divides by what it was answered, minus one."""
+    count = 0
+    with suppress(BudgetExhausted):
+        while True:
+            yield [Propose(root)]
+            count += 1
+    return SearchResult(None, 1 / (count - 1) - 1 / (count - 1))
 
-    whole, recorder = record(toy, stubborn)
-    with pytest.raises(ConformanceError, match="went on"):
-        within(toy, whole, recorder, Budget(calls=2))
+
+def stubborn(problem: Problem, root: State, /) -> Search:
+    for _ in range(5):
+        try:
+            yield [Propose(root)]
+        except BudgetExhausted:
+            continue
+    return SearchResult(None)
+
+
+def forgetful(problem: Problem, root: State, /) -> Search:
+    """Has an answer only where it was answered."""
+    try:
+        for _ in range(5):
+            yield [Propose(root)]
+    except BudgetExhausted:
+        return None  # pyright: ignore[reportReturnType]
+    return SearchResult(None)
+
+
+def leaving(problem: Problem, root: State, /) -> Search:
+    try:
+        for _ in range(5):
+            yield [Propose(root)]
+    except BudgetExhausted:
+        raise SystemExit(3) from None
+    return SearchResult(None)
+
+
+def odd(problem: Problem, root: State, /) -> Search:
+    """Asks for nothing that exists once it is short of answers."""
+    for asked in range(5):
+        answers = yield [Propose(root, 2)]
+        if len(answers[0]) < 2:  # pyright: ignore[reportArgumentType]
+            yield [asked]  # pyright: ignore[reportReturnType]
+    return SearchResult(None)
+
+
+@pytest.mark.parametrize(
+    ("agent", "calls", "told"),
+    [
+        (brittle, 1, "ZeroDivisionError"),
+        (stubborn, 2, "went on"),
+        (forgetful, 2, "NoneType"),
+        (leaving, 0, "SystemExit"),
+        (odd, 3, "not a query"),
+    ],
+)
+def test_an_agent_that_fails_within_a_smaller_budget_fails_alone(
+    toy: ModuleType, agent: Any, calls: int, told: str
+) -> None:
+    whole, recorder = record(toy, agent, Budget(calls=20))
+    recording, model = recorder.recordings[whole.task.key], toy.ToyModel()
+    replay = answer_within(whole.task, model.problem("p"), model.initial("p"), recording, Budget(calls=calls))
+    assert told in str(replay.error)
+    assert replay.result == SearchResult(None)
+    assert replay.usage.calls <= calls
+
+
+def generous(problem: Problem, root: State, /) -> Search:
+    """Turns that are no lists, numbers of numpy and whole ones with a point: the driver takes them."""
+    best = None
+    with suppress(BudgetExhausted):
+        while True:
+            (drawn,) = yield (query for query in [Propose(root, 2.0)])  # pyright: ignore
+            (found,) = yield iter([Advance(root, drawn[0].text)])  # pyright: ignore
+            best = found.state if found.verdict else best  # pyright: ignore
+    return SearchResult(best, np.float32(0.5))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("limit", [Budget(calls=4), Budget(tokens=300), Budget(executions=2)])
+def test_what_the_driver_reads_is_read_in_a_replay_too(toy: ModuleType, limit: Budget) -> None:
+    whole, recorder = record(toy, generous, Budget(tokens=2000))
+    found, usage = within(toy, whole, recorder, limit)
+    assert type(found.value) is float
+    assert usage.calls > 0

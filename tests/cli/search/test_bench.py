@@ -4,12 +4,18 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
+from o1coder_gym.cli.search.bench import Board
+from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.reporting.comparison import TOO_FEW
+from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import read_rows
 
 pytestmark = pytest.mark.slow
@@ -303,3 +309,14 @@ def test_generated_tests_are_seen_by_agents_and_kept(o1coder, problems, script, 
         "--tests", tmp_path / "run/tests.jsonl", "--out", tmp_path / "other",
     ).returncode == 0  # fmt: skip
     assert (tmp_path / "run/tests.jsonl").read_bytes() == before
+
+
+def test_the_time_of_an_agent_begins_where_the_one_before_it_ended():
+    now, told = [100.0], StringIO()
+    plan = Plan("toy", ("toy/0",), ("greedy", "mcts"), "scripted:memory", "pseudocode", Budget())
+    board = Board(Console(file=told, width=100, get_time=lambda: now[0]), plan)
+    board.start()
+    for agent, seconds in (("greedy", 7), ("mcts", 5)):
+        now[0] += seconds
+        board.add(SimpleNamespace(agent=agent, solved=True))
+    assert [line.rpartition(" ")[2] for line in told.getvalue().splitlines()] == ["0:00:07", "0:00:05"]

@@ -9,12 +9,12 @@ from o1coder_gym.errors import MissingExtraError, PolicyError, PromptTooLongErro
 from o1coder_gym.experiments import tools  # noqa: E402
 from o1coder_gym.policies import Generate, HFEngine, HFSettings  # noqa: E402
 from o1coder_gym.policies.engine import Meter  # noqa: E402
-from o1coder_gym.policies.hf import engine as hf_engine  # noqa: E402
 from o1coder_gym.policies.hf.causal_model import CausalModel  # noqa: E402
 from o1coder_gym.policies.hf.decoding import Decoder, Row  # noqa: E402
 from o1coder_gym.policies.hf.engine import auto_dtype  # noqa: E402
 from o1coder_gym.policies.hf.step_graphs import StepGraphs  # noqa: E402
 from o1coder_gym.policies.sampling import draw, uniforms  # noqa: E402
+from o1coder_gym.runs import provenance  # noqa: E402
 from o1coder_gym.steps.formats import Prompt  # noqa: E402
 from o1coder_gym.types import GREEDY, Sampling  # noqa: E402
 
@@ -278,7 +278,7 @@ def test_recorded_steps_draw_what_launched_steps_draw(tiny):
     ],
 )
 def test_the_dtype_is_what_the_machine_multiplies_and_is_recorded(monkeypatch, device, features, dtype):
-    monkeypatch.setattr(hf_engine, "cpu_features", lambda: features)
+    monkeypatch.setattr(provenance, "cpu_features", lambda: features)
     monkeypatch.setattr(tools, "cpu_features", lambda: features)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: device != "cpu")
     assert auto_dtype(device) == auto_dtype() == dtype

@@ -7,12 +7,14 @@ pytest.importorskip("transformers")
 
 import torch
 
+from o1coder_gym.policies.hf import packed_linear
 from o1coder_gym.policies.hf.causal_model import CausalModel
 from o1coder_gym.policies.hf.packed_linear import PackedLinear, pack_linear_layers
+from o1coder_gym.runs.provenance import multiplies_bfloat16
 from tests.policies.hf.test_architectures import tiny_model
 
 pytestmark = pytest.mark.skipif(
-    not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
+    not torch.backends.mkldnn.is_available() or not multiplies_bfloat16(), reason="nothing is packed here"
 )
 
 
@@ -39,6 +41,13 @@ def test_a_model_of_a_folder_is_packed_in_bfloat16(dtype, kind, tiny, tmp_path):
     loaded = CausalModel.from_folder(tmp_path, dtype, "cpu")
     assert linear_layers(loaded.model) == {kind}
     assert linear_layers(model) == {torch.nn.Linear}  # in memory it may be trained
+
+
+def test_cores_that_emulate_bfloat16_keep_plain_layers(monkeypatch):
+    monkeypatch.setattr(packed_linear, "multiplies_bfloat16", lambda: False)
+    model = tiny_model("qwen2", {}).bfloat16()
+    pack_linear_layers(model)
+    assert linear_layers(model) == {torch.nn.Linear}
 
 
 def test_packed_logits_are_the_models_own():

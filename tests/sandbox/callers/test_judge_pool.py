@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import pytest
 
@@ -19,7 +19,7 @@ from o1coder_gym.errors import InfrastructureError, UsageError
 from o1coder_gym.sandbox import ConcurrentJudge, Judge, JudgePool
 from o1coder_gym.sandbox.callers import judge_pool, judge_process
 from o1coder_gym.sandbox.callers.asking import ROOM_PER_WORKER
-from o1coder_gym.types import CallTest, StdioTest, Submission, Verdict
+from o1coder_gym.types import CallTest, Outcome, StdioTest, Submission, Verdict
 
 CALLS = (CallTest("[1]", "2"), CallTest("[2]", "3"))
 PROGRAMS = [Submission(f"def f(x):\n    return x + {i % 3}", "f", CALLS) for i in range(24)]
@@ -161,11 +161,17 @@ def test_a_program_that_kills_its_process_takes_no_other_with_it(
 ) -> None:
     stand_in(DIES_OVER_ONE)
     codes = ["first", "poison", "second", "third", "fourth"]
+    tests = (CallTest("[1]", "1"), CallTest("[2]", "2"))
+    asked = [Submission(code, None, tests) for code in codes]
     with JudgePool(4) as pool:
-        futures = [pool.submit(Submission(code, None, ())) for code in codes]
-        with pytest.raises(InfrastructureError, match="2 processes of the judge died over it"):
-            futures.pop(1).result(60)
-        assert [one.result(60) for one in futures] == ["first", "second", "third", "fourth"]
+        lost: Any
+        first, lost, *others = pool.evaluate(asked)
+        assert [first, *others] == ["first", "second", "third", "fourth"]
+        assert lost.error == "2 processes of the judge died over it"
+        assert {lost.outcome, *(test.outcome for test in lost.tests)} == {Outcome.INFRASTRUCTURE}
+        assert len(lost.tests) == 2
+        outputs = pool.submit_run(asked[1]).result(60)
+        assert [one.outcome for one in outputs] == [Outcome.INFRASTRUCTURE] * 2
 
 
 def test_a_process_that_cannot_start_is_not_started_for_ever(stand_in: StandIn) -> None:

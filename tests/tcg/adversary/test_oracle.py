@@ -104,6 +104,14 @@ def test_an_answer_is_read(text: str, output: str | None) -> None:
     assert read_output(text, PLAIN) == output
 
 
+@pytest.mark.parametrize(
+    ("text", "output"), [("12", None), ("[1, 2]", None), ("12\nas", "12"), ("\n\n12", None), ("\n12\n", "12")]
+)
+def test_of_an_answer_that_was_cut_only_an_ended_line_counts(text: str, output: str | None) -> None:
+    assert read_output(text, PLAIN, cut=True) == output
+    assert read_output(text, Problem("p", "Print the numbers."), cut=True) is None
+
+
 def test_of_a_program_the_answer_is_what_is_printed() -> None:
     whole = Problem("p", "Print the numbers.")
     assert "print for the input below" in output_question(whole, "1 2\n")
