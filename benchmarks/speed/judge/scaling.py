@@ -96,9 +96,13 @@ class Queue:
         more = self._taken < len(self._costs.programs)
         return (self._taken + 1) * self._costs.asking_s if more else None
 
+    def __bool__(self) -> bool:
+        """Whether a program waits, as of a `deque`."""
+        return self.next_s is not None and self.next_s <= self.now
+
     def popleft(self) -> tuple[Trial, Future[Any]]:
         """Takes a program, as `deque.popleft`."""
-        if self.next_s is None or self.next_s > self.now:
+        if not self:
             raise IndexError
         self._taken += 1
         return Trial(*self._costs.programs[self._taken - 1]), Future()
@@ -108,7 +112,7 @@ class Trial:
     """A program as its costs; half of the judging process's share comes before it, half after."""
 
     wants_packages = False
-    deaths = 0
+    breakdowns = 0
 
     def __init__(self, worker_s: float, dispatch_s: float) -> None:
         """Args: seconds of a zygote, seconds of the judging process."""
