@@ -67,7 +67,7 @@ class Server:
             children = self._start(request, descriptors)
         except OSError:
             return Report(FAILED, False, ())
-        reports = self._watch.run(children, request)
+        reports, own_s = self._watch.run(children, request)
         # The zygote's copies of the far ends would add up, and later children would inherit them.
         for descriptor in descriptors:
             os.close(descriptor)
@@ -77,7 +77,7 @@ class Server:
         clean = self._surroundings.scratch is None or sweep(self._surroundings.scratch)
         if self._surroundings.watched:
             clean = clean and traces.condition() == self._condition
-        return Report(REPORT, clean, reports)
+        return Report(REPORT, clean, reports, own_s)
 
     def _start(self, request: Request, descriptors: list[int]) -> list[Child]:
         """Forks the children of a job: the candidate, and in tester mode the tester."""
