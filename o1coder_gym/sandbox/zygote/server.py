@@ -116,8 +116,12 @@ class Server:
 
     def _ask_waited(self, pidfds: Sequence[int]) -> None:
         """Asks the trusted process how long these processes have waited for a core."""
+        question = pack_report(Report(ASKING, True, ()))
         rights = (SOL_SOCKET, SCM_RIGHTS, b"".join(map(_FILE.pack, pidfds)))
-        self._control.sendmsg([pack_report(Report(ASKING, True, ()))], [rights] if pidfds else [])
+        try:
+            self._control.sendmsg([question], [rights] if pidfds else [])
+        except OSError:  # more descriptors of this user are under way than this process may have open
+            self._control.sendall(question)
 
     def _hear(self) -> Request:
         """Reads the control socket in the middle of a job; without a trusted process the job is stopped."""
