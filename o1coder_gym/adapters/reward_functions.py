@@ -143,7 +143,7 @@ def _said(completion: Any, name: str) -> str:
     if isinstance(completion, str):
         return completion
     turns = [completion] if isinstance(completion, Mapping) else completion
-    if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
+    if not isinstance(turns, list | tuple) or not all(isinstance(turn, Mapping) for turn in turns):
         raise wrong(name, f"expected text or messages, got {turns!r:.60}")
     said = [said_in(turn) for turn in turns if turn.get("role") == "assistant"]
     return next(filter(None, reversed(said)), "")

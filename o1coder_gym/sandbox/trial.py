@@ -302,8 +302,8 @@ class Trial:
         self._timeouts += Ending.CPU in endings
         # Sleep is paid for by nobody's CPU limit; without a sum of its own, a program could sleep in each of
         # a thousand tests.
-        if finished.wall_s > _SLEEPER_S and cpu_s < _SLEEPER_SHARE * finished.wall_s:
-            self._slept_s += finished.wall_s
+        if finished.own_s > _SLEEPER_S and cpu_s < _SLEEPER_SHARE * finished.own_s:
+            self._slept_s += finished.own_s
         self._gave_up = (
             self._timeouts >= _MOST_TIMEOUTS
             or not endings.isdisjoint((Ending.WALL, Ending.TOTAL_CPU))

@@ -93,11 +93,14 @@ class Report(NamedTuple):
             `ASKING`, a question: how long have its processes, whose pidfds come with it, waited for a core?
         clean: Whether the zygote can take another job; if not, it has to be replaced.
         children: The candidate, then the tester if there was one.
+        own_s: Seconds from the job's start to its end, without those in which it waited for a core or the
+            whole machine stood still. Counted here, since whoever reads the report may be late.
     """
 
     kind: int
     clean: bool
     children: tuple[ChildReport, ...]
+    own_s: float = 0.0
 
 
 REPORT, SLOW, FAILED, ASKING = 1, 2, 3, 4
@@ -105,7 +108,7 @@ REPORT, SLOW, FAILED, ASKING = 1, 2, 3, 4
 
 # Little-endian and without padding: fixed sizes, so one recv with MSG_WAITALL takes a message whole.
 _REQUEST = struct.Struct("<BdddqQ")
-_REPORT = struct.Struct("<BBB" + "iBd" * 2)
+_REPORT = struct.Struct("<BBBd" + "iBd" * 2)
 REQUEST_BYTES = _REQUEST.size
 REPORT_BYTES = _REPORT.size
 
@@ -126,14 +129,14 @@ def pack_report(report: Report) -> bytes:
     """Returns the wire form; at most two children."""
     absent = [_NO_CHILD] * (2 - len(report.children))
     fields = [field for child in (*report.children, *absent) for field in child]
-    return _REPORT.pack(report.kind, report.clean, len(report.children), *fields)
+    return _REPORT.pack(report.kind, report.clean, len(report.children), report.own_s, *fields)
 
 
 def unpack_report(data: bytes) -> Report:
     """Reads `REPORT_BYTES` bytes."""
-    kind, clean, count, *fields = _REPORT.unpack(data)
+    kind, clean, count, own_s, *fields = _REPORT.unpack(data)
     children = tuple(ChildReport(*fields[start : start + 3]) for start in range(0, 3 * count, 3))
-    return Report(kind, bool(clean), children)
+    return Report(kind, bool(clean), children, own_s)
 
 
 class FrameKind(enum.IntEnum):

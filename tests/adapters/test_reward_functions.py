@@ -126,7 +126,7 @@ def test_atropos_takes_texts_and_messages_and_one_truth_or_many():
 )
 def test_atropos_turns_say_text_parts_or_nothing(turns):
     messages = [{"role": "assistant", **turn} for turn in turns]
-    assert doors.atropos_reward([messages], ground_truth=TRUTH) == [1.0]
+    assert doors.atropos_reward([messages, tuple(messages)], ground_truth=TRUTH) == [1.0, 1.0]
     assert doors.atropos_reward([[{"role": "assistant"}]], ground_truth=TRUTH) == [0.0]
 
 

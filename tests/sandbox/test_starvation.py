@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.sandbox import Judge
+from o1coder_gym.sandbox import Judge, trial
 from o1coder_gym.sandbox.batch import Batch
 from o1coder_gym.sandbox.workers import worker as workers
 from o1coder_gym.types import AssertTest, CallTest, Limits, Outcome, StdioTest, Submission
@@ -86,6 +86,23 @@ def test_a_program_that_got_no_core_gets_another_chance(
         [Submission("import time\ntime.sleep(60)", None, (StdioTest("", ""),), limits)]
     )
     assert (verdict.outcome, restarts) == (Outcome.TIMEOUT, [0])
+
+
+def test_a_judge_that_is_late_takes_no_program_for_a_sleeper(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process may be stopped for a while, or another thread of it compute."""
+    judge.report()  # its canaries are not what is late
+    listen = Batch._listen
+
+    def late(batch: Batch) -> None:
+        time.sleep(0.3)
+        listen(batch)
+
+    monkeypatch.setattr(Batch, "_listen", late)
+    monkeypatch.setattr(trial, "_SLEEPER_S", 0.25)
+    quick = Submission("import threading\nprint(1)", None, (StdioTest("", "1"),) * 3, Limits(wall_s=0.5))
+    assert judge.evaluate([quick])[0].outcome is Outcome.PASS
 
 
 def test_a_zygote_may_wait_for_a_core_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:

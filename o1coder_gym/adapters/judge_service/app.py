@@ -84,7 +84,9 @@ def judge_app(
         return {"verdicts": [verdict_row(verdict) for verdict in found]}
 
     async def run_code(asked: RunCode) -> dict[str, Any]:
-        (output,) = await asyncio.wrap_future(desk.submit_run(asked.submission))
+        # In a thread, for a judge of several processes waits there until one has room.
+        future = await asyncio.to_thread(desk.submit_run, asked.submission)
+        (output,) = await asyncio.wrap_future(future)
         return run_response(output)
 
     async def evaluate_batch(asked: EvaluateBatch) -> dict[str, Any]:

@@ -7,6 +7,8 @@ must not depend on its batch.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 
 from o1coder_gym.runs.provenance import multiplies_bfloat16
@@ -38,8 +40,14 @@ def pack_linear_layers(model: torch.nn.Module) -> None:
     """Packs all plain linear layers of a model that is for inference alone, where that is of use."""
     if not torch.backends.mkldnn.is_available() or not multiplies_bfloat16():
         return  # oneDNN refuses to pack for cores that only emulate it
-    for module in [*model.modules()]:
-        for name, layer in [*module.named_children()]:
-            plain = type(layer) is torch.nn.Linear and layer.weight.dtype == torch.bfloat16
-            if plain and layer.weight.device.type == "cpu":
-                setattr(module, name, PackedLinear(layer))
+    # Names and owners only: whoever kept the plain layers until the end would keep all weights twice.
+    for module in [one for one in model.modules() if not _is_plain(one)]:
+        for name in [name for name, layer in module.named_children() if _is_plain(layer)]:
+            setattr(module, name, PackedLinear(getattr(module, name)))
+
+
+def _is_plain(module: torch.nn.Module) -> TypeGuard[torch.nn.Linear]:
+    """Whether a module is a linear layer that can be packed."""
+    if type(module) is not torch.nn.Linear:
+        return False
+    return module.weight.dtype == torch.bfloat16 and module.weight.device.type == "cpu"

@@ -59,7 +59,7 @@ class AskedJudge(ABC):
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
         """Judges a batch, interleaved with other callers; arguments and errors as for `Judge.evaluate`."""
-        futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
+        futures = self._ask(submissions, stop_at_failure)
         try:
             return [future.result() for future in futures]
         finally:
@@ -71,12 +71,23 @@ class AskedJudge(ABC):
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
         """Judges a batch without blocking the event loop; cancelling the task withdraws its programs."""
-        futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in submissions]
+        futures = self._ask(submissions, stop_at_failure)
         try:
             await _all_done(futures)
             return [future.result() for future in futures]
         finally:
             cancel(futures)
+
+    def _ask(self, submissions: Sequence[Submission], stop_at_failure: bool) -> list[Future[Verdict]]:
+        """Queues a batch; nothing of it stays in the queue when one of its programs is refused."""
+        futures: list[Future[Verdict]] = []
+        try:
+            for one in submissions:
+                futures.append(self.submit(one, stop_at_failure=stop_at_failure))
+        except BaseException:
+            cancel(futures)
+            raise
+        return futures
 
     def as_completed(
         self,

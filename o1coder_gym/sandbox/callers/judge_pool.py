@@ -115,10 +115,23 @@ class JudgePool(AskedJudge):
     async def evaluate_async(
         self, submissions: Sequence[Submission], /, *, stop_at_failure: bool = False
     ) -> list[Verdict]:
-        """Judges a batch without blocking the event loop, also while no process has room."""
+        """Judges a batch without blocking the event loop, also while no process has room.
+
+        Cancelling the task withdraws the programs that no process has.
+        """
         import asyncio
 
-        return await asyncio.to_thread(self.evaluate, submissions, stop_at_failure=stop_at_failure)
+        gone = threading.Event()
+
+        def judged() -> list[Verdict]:
+            wanted = (one for one in submissions if not gone.is_set())
+            futures = [self.submit(one, stop_at_failure=stop_at_failure) for one in wanted]
+            return [] if gone.is_set() else [future.result() for future in futures]
+
+        try:
+            return await asyncio.to_thread(judged)
+        finally:
+            gone.set()  # a thread cannot be cancelled
 
     def close(self) -> None:
         """Waits for programs in progress, and ends the processes; callers waiting for room get an error."""

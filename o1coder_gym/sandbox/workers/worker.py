@@ -28,6 +28,7 @@ from o1coder_gym.sandbox.wire import (
     ChildReport,
     Ending,
     Mode,
+    Report,
     Request,
     pack_request,
     unpack_report,
@@ -91,14 +92,14 @@ class Finished:
         answers: The output of each to its channel.
         stdout: The program's standard output.
         overflow: Whether one of them wrote more than it may.
-        wall_s: Seconds from the job's start to its end, without those in which it waited for a core.
+        own_s: Seconds from the job's start to its end, without those in which it waited for a core.
     """
 
     children: tuple[ChildReport, ...]
     answers: tuple[bytes, ...]
     stdout: bytes
     overflow: bool
-    wall_s: float = 0.0
+    own_s: float = 0.0
 
 
 class WorkerDied(Exception):
@@ -149,7 +150,6 @@ class Worker:
         self._started = 0.0
         self._most_s = 0.0
         self._waited_s = 0.0
-        self._waited_share = 0.0
         # A pair, not a listening socket: nobody else can connect, and each end notices the other's death.
         self._control, remote = map(_above_standard_streams, socket.socketpair())
         try:
@@ -189,7 +189,7 @@ class Worker:
         most_s = max(_WALL_WINDOWS * job.request.wall_s, _MOST_STARVED * job.request.total_cpu_s)
         self._most_s = most_s + _GRACE_S
         self.deadline = self._started + self._most_s
-        self._waited_s = self._waited_share = 0.0
+        self._waited_s = 0.0
         self._stop_sent = False
         with contextlib.ExitStack() as remote:
             # A socket of its own per child: the zygote passes its end on and reads nothing of it.
@@ -302,7 +302,7 @@ class Worker:
             raise WorkerDied(f"zygote {self.pid} could not start a process")
         if report.kind == REPORT:
             self.clean = report.clean
-            return self._finish(report.children)
+            return self._finish(report)
         if report.kind == ASKING:
             self._answer(pidfds)
             return None
@@ -313,12 +313,10 @@ class Worker:
     def _answer(self, pidfds: Sequence[int]) -> None:
         """Tells the zygote how long the processes of its job have waited for a core."""
         now = time.monotonic()
-        passed_s = now - self._started
         # A thread that has ended is no longer in the account, but it has waited all the same.
-        self._waited_s = max(self._waited_s, min(passed_s, waited_s(pidfds)))
+        self._waited_s = max(self._waited_s, min(now - self._started, waited_s(pidfds)))
         for pidfd in pidfds:
             os.close(pidfd)
-        self._waited_share = self._waited_s / passed_s
         self.deadline = now + self._most_s  # a zygote that asks is alive
         self._tell(Request(Mode.WAITED, wall_s=self._waited_s))
 
@@ -363,7 +361,7 @@ class Worker:
             # A flood must not fill this memory until the CPU limit ends it.
             self.stop_job()
 
-    def _finish(self, children: tuple[ChildReport, ...]) -> Finished:
+    def _finish(self, report: Report) -> Finished:
         """Reads the rest of all lines and closes them; all that could write to them are gone.
 
         Raises:
@@ -376,6 +374,7 @@ class Worker:
         self._drop_lines()
         self.deadline = math.inf
         # Lines are opened in this order by `give`: one a payload, then standard output.
+        children = report.children
         told, printed = answers[: len(children)], answers[len(children) :]
         # One that was stopped has run nothing foreign yet: its tester may have ended before it was there.
         if not all(
@@ -383,8 +382,7 @@ class Worker:
             for answer, child in zip(told, children, strict=True)
         ):
             raise WorkerDied("a process ended before it was confined")
-        wall_s = (time.monotonic() - self._started) * (1 - self._waited_share)
-        return Finished(children, tuple(told), b"".join(printed), overflow, wall_s)
+        return Finished(children, tuple(told), b"".join(printed), overflow, report.own_s)
 
     def _drop_lines(self) -> None:
         """Closes the lines to the children."""

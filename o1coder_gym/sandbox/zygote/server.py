@@ -67,7 +67,7 @@ class Server:
             children = self._start(request, descriptors)
         except OSError:
             return Report(FAILED, False, ())
-        reports = self._watch.run(children, request)
+        reports, own_s = self._watch.run(children, request)
         # The zygote's copies of the far ends would add up, and later children would inherit them.
         for descriptor in descriptors:
             os.close(descriptor)
@@ -77,7 +77,7 @@ class Server:
         clean = self._surroundings.scratch is None or sweep(self._surroundings.scratch)
         if self._surroundings.watched:
             clean = clean and traces.condition() == self._condition
-        return Report(REPORT, clean, reports)
+        return Report(REPORT, clean, reports, own_s)
 
     def _start(self, request: Request, descriptors: list[int]) -> list[Child]:
         """Forks the children of a job: the candidate, and in tester mode the tester."""
@@ -116,8 +116,12 @@ class Server:
 
     def _ask_waited(self, pidfds: Sequence[int]) -> None:
         """Asks the trusted process how long these processes have waited for a core."""
+        question = pack_report(Report(ASKING, True, ()))
         rights = (SOL_SOCKET, SCM_RIGHTS, b"".join(map(_FILE.pack, pidfds)))
-        self._control.sendmsg([pack_report(Report(ASKING, True, ()))], [rights] if pidfds else [])
+        try:
+            self._control.sendmsg([question], [rights] if pidfds else [])
+        except OSError:  # more descriptors of this user are under way than this process may have open
+            self._control.sendall(question)
 
     def _hear(self) -> Request:
         """Reads the control socket in the middle of a job; without a trusted process the job is stopped."""

@@ -100,7 +100,7 @@ class Watch:
         self._alive: list[Child] = []
         signal.pthread_sigmask(signal.SIG_BLOCK, _CHILD_ENDED)
 
-    def run(self, children: list[Child], request: Request) -> tuple[ChildReport, ...]:
+    def run(self, children: list[Child], request: Request) -> tuple[tuple[ChildReport, ...], float]:
         """Waits until all children of a job have ended; kills those over a limit.
 
         Args:
@@ -108,7 +108,7 @@ class Watch:
             request: Carries the limits; the one of CPU time holds for each child.
 
         Returns:
-            One report per child, in order.
+            One report per child, in order; and the job's own seconds, 0 if it ended at once.
         """
         self._alive = list(children)
         started = time.monotonic()
@@ -118,10 +118,13 @@ class Watch:
         while self._alive and (patience_s := started + _NOTICE_S - time.monotonic()) > 0:
             if signal.sigtimedwait(_CHILD_ENDED, patience_s):
                 self._reap(children[-1])
+        own_s = 0.0
         if self._alive:
             self._on_slow()
-            self._watch_slow(children[-1], _Limits(request, started))
-        return tuple(child.report for child in children if child.report)
+            limits = _Limits(request, started)
+            self._watch_slow(children[-1], limits)
+            own_s = limits.own_s()
+        return tuple(child.report for child in children if child.report), own_s
 
     def _watch_slow(self, last: Child, limits: _Limits) -> None:
         """Watches a job that did not end at once: its limits, and messages of the trusted process."""
@@ -189,6 +192,7 @@ class _Limits:
         self._window_s = request.wall_s
         self._window_cpu_s = 0.0
         self._lost_s = 0.0
+        self._waited_share = 0.0
         self._question = started + min(_QUESTION_S, request.wall_s)
         self._asked = False
 
@@ -207,10 +211,7 @@ class _Limits:
                 child.kill(Ending.TOTAL_CPU)
             else:
                 patience_s = min(patience_s, left_s, total_left_s)
-        now = time.monotonic()
-        if now - self._seen > _GAP_S:
-            self._lost_s += now - self._seen
-        self._seen = now
+        now = self._look()
         if now - self._lost_s >= self._starved_end:
             _kill(children, Ending.STARVED)
         if not self._asked:
@@ -231,8 +232,10 @@ class _Limits:
             children: Those that live.
             waited_s: Seconds since the job began in which it was ready to run and got no core.
         """
-        now = time.monotonic()
-        own_s = now - self._started - self._lost_s - waited_s
+        now = self._look()
+        passed_s = now - self._started - self._lost_s
+        own_s = passed_s - waited_s
+        self._waited_share = waited_s / max(passed_s, waited_s, 1e-9)
         # CPU time tells a program that sleeps from one that goes on slowly: a window without progress ends
         # the job, one with progress buys another, up to `_last_s`.
         if own_s >= self._window_s:
@@ -243,6 +246,18 @@ class _Limits:
             self._window_s = own_s + self._request.wall_s
         self._asked = False
         self._question = now + min(_QUESTION_S, self._window_s - own_s)
+
+    def own_s(self) -> float:
+        """Returns the job's own seconds so far; since the last answer it waited as much as before it."""
+        return (self._look() - self._started - self._lost_s) * (1 - self._waited_share)
+
+    def _look(self) -> float:
+        """Returns the present time; what has passed since the last look is lost if it is too long."""
+        now = time.monotonic()
+        if now - self._seen > _GAP_S:
+            self._lost_s += now - self._seen
+        self._seen = now
+        return now
 
 
 def _kill(children: Collection[Child], ending: Ending) -> None:

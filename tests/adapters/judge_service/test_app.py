@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -216,6 +217,28 @@ def address(judge):
     """A server over real sockets."""
     with served(judge_app(judge)) as port:
         yield "127.0.0.1", port
+
+
+def test_who_waits_for_room_to_run_code_holds_up_nobody(judge):
+    room = threading.Event()
+
+    class Full(ConcurrentJudge):
+        def submit_run(self, submission, /):
+            assert room.wait(30)
+            return super().submit_run(submission)
+
+    async def ask(judge):
+        transport = httpx.ASGITransport(judge_app(judge))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            body = {"code": "print(1)", "language": "python"}
+            waiting = asyncio.ensure_future(client.post("/run_code", json=body))
+            await asyncio.sleep(0.05)
+            health = await client.get("/health")
+            room.set()
+            return health.json()["status"], (await waiting).json()["run_result"]["stdout"]
+
+    with Full() as full:
+        assert asyncio.run(ask(full)) == ("ok", "1\n")
 
 
 def test_a_client_that_hangs_up_leaves_nothing_behind(judge, address):

@@ -1,5 +1,7 @@
 """Weights in the order of a CPU's matrix units: the same products, and only where nobody trains them."""
 
+import weakref
+
 import pytest
 
 pytest.importorskip("torch")
@@ -41,6 +43,24 @@ def test_a_model_of_a_folder_is_packed_in_bfloat16(dtype, kind, tiny, tmp_path):
     loaded = CausalModel.from_folder(tmp_path, dtype, "cpu")
     assert linear_layers(loaded.model) == {kind}
     assert linear_layers(model) == {torch.nn.Linear}  # in memory it may be trained
+
+
+def test_weights_are_not_held_twice_while_a_model_is_packed(monkeypatch):
+    model = tiny_model("qwen2", {}).bfloat16()
+    plain = [weakref.ref(one.weight) for one in model.modules() if type(one) is torch.nn.Linear]
+    alive = []
+
+    class Counted(PackedLinear):
+        def __init__(self, layer):
+            super().__init__(layer)
+            alive.append(sum(weight() is not None for weight in plain))
+
+    monkeypatch.setattr(packed_linear, "PackedLinear", Counted)
+    pack_linear_layers(model)
+    assert len(alive) == len(plain)
+    # An output layer may share its weight with the embeddings, which stay.
+    assert alive == sorted(alive, reverse=True)
+    assert alive[-1] <= 2
 
 
 def test_cores_that_emulate_bfloat16_keep_plain_layers(monkeypatch):

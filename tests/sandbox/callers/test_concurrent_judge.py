@@ -50,6 +50,22 @@ def test_threads_and_tasks_get_the_verdicts_of_one_batch(judge, many):
     assert many.waiting == 0
 
 
+@pytest.mark.parametrize(
+    "ask", [ConcurrentJudge.evaluate, lambda many, batch: asyncio.run(many.evaluate_async(batch))]
+)
+def test_a_batch_that_is_refused_leaves_nothing_in_the_queue(many, monkeypatch, ask):
+    futures, submit = [], many.submit
+
+    def kept(one, /, **keywords):
+        futures.append(submit(one, **keywords))
+        return futures[-1]
+
+    monkeypatch.setattr(many, "submit", kept)
+    with pytest.raises(UsageError):
+        ask(many, [*[SLEEPER] * 20, Submission("", None, CALLS)])
+    assert sum(future.cancelled() for future in futures) >= 16  # those that had not begun
+
+
 def test_a_batch_wakes_the_event_loop_once(many, monkeypatch):
     async def woken():
         loop, count = asyncio.get_running_loop(), 0

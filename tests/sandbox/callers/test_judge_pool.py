@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 from types import SimpleNamespace
@@ -251,6 +252,30 @@ def test_threads_share_one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.join()
     assert Slow.made == 1
+
+
+def test_a_task_that_is_cancelled_sends_no_more_programs(
+    pool: JudgePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    napper = replace(SLEEPER, code=SLEEPER.code.replace("sleep(1)", "sleep(0.1)"))
+    sent: list[Submission] = []
+    submit = pool.submit
+
+    def counted(one: Submission, /, *, stop_at_failure: bool = False) -> Future[Verdict]:
+        sent.append(one)
+        return submit(one, stop_at_failure=stop_at_failure)
+
+    async def hang_up() -> None:
+        task = asyncio.ensure_future(pool.evaluate_async([napper] * 20))
+        while not sent:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    monkeypatch.setattr(pool, "submit", counted)
+    asyncio.run(hang_up())  # waits for its threads
+    assert len(sent) < 20
 
 
 def test_what_cannot_be_is_told_to_who_asks(pool: JudgePool) -> None:

@@ -129,12 +129,12 @@ def test_a_late_answer_ends_one_window_not_two(clock: Clock) -> None:
         clock.now, child.used_s = moment, used_s
         limits.enforce_wall([child], 0.0)
     assert child.ending is None
-    clock.now = 46.0
-    limits.enforce_wall([child], 0.0)
-    assert child.ending is None  # 0.3 s since the last window
-    clock.now = 58.0
-    limits.enforce_wall([child], 0.0)
-    assert child.ending is Ending.WALL
+    for moment, ending in ((46.0, None), (58.0, Ending.WALL)):  # 0.3 s since the last window
+        while clock.now < moment:
+            clock.now += 1.0
+            limits.patience_ms([child])
+        limits.enforce_wall([child], 0.0)
+        assert child.ending is ending
 
 
 def test_what_stands_still_with_the_whole_machine_has_not_slept(clock: Clock) -> None:
@@ -149,6 +149,31 @@ def test_what_stands_still_with_the_whole_machine_has_not_slept(clock: Clock) ->
         limits.patience_ms([child])
         limits.enforce_wall([child], 0.0)
     assert child.ending is Ending.WALL
+
+
+def test_an_answer_that_waited_for_the_machine_to_go_on_ends_nothing(clock: Clock) -> None:
+    child: Any = Process()
+    limits = supervisor._Limits(REQUEST, 0.0)
+    clock.now = 1.0
+    limits.patience_ms([child])
+    assert limits.ask()
+    clock.now = 3601.0
+    limits.enforce_wall([child], 0.0)
+    assert child.ending is None
+    assert limits.own_s() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("waited_s", "own_s"), [(0.0, 6.0), (3.0, 1.5), (4.0, 0.0), (5.0, 0.0)])
+def test_its_own_seconds_are_those_without_waiting(clock: Clock, waited_s: float, own_s: float) -> None:
+    """So that programs on a busy machine are not taken for programs that sleep in test after test."""
+    limits = supervisor._Limits(REQUEST, 0.0)
+    for clock.now in (1.0, 2.0, 3.0, 4.0):
+        limits.patience_ms([])
+    limits.enforce_wall([], waited_s)
+    clock.now = 6.0
+    assert limits.own_s() == pytest.approx(own_s)
+    clock.now = 3606.0  # the machine stood still, and then it had ended
+    assert limits.own_s() == pytest.approx(own_s)
 
 
 def test_a_question_is_asked_once_until_it_is_answered(clock: Clock) -> None:
@@ -176,6 +201,7 @@ def test_a_job_does_what_it_is_told(clock: Clock, said: Request, endings: list[E
     child: Any = Process()
     watch._alive = [child]
     limits = supervisor._Limits(REQUEST, 0.0)
-    clock.now = 20.0
+    for clock.now in map(float, range(1, 21)):
+        limits.patience_ms([child])
     watch._obey(said, limits)
     assert [child.ending] == (endings or [None])
