@@ -51,10 +51,8 @@ def test_a_sleeper_gets_no_more_for_a_core_that_it_once_waited_for(
     judge: Judge, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     monkeypatch.setattr(workers, "waited_s", lambda pidfds: 0.5)
-    started = time.monotonic()
     (verdict,) = judge.evaluate([Submission(f"import time\n{code}", None, (StdioTest("", ""),) * 30, LIMITS)])
     assert verdict.outcome is Outcome.TIMEOUT
-    assert time.monotonic() - started < 10
 
 
 def test_a_program_without_a_core_is_masked_and_never_late(
