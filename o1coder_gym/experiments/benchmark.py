@@ -57,7 +57,7 @@ from o1coder_gym.reporting.results import (
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import config_hash
+from o1coder_gym.runs.provenance import config_hash, file_hashes
 from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import State, Submission, Usage
@@ -122,6 +122,7 @@ def run_benchmark(
         UnknownNameError: When something that the plan names does not exist.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids, plan.split)
+    plan = replace(plan, files=plan.files or file_hashes(plan.problems, plan.tests))
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         report = on_row or (lambda row: None)
         tools = open_tools(plan, rows, folder, policy) if executor == "serial" else None
