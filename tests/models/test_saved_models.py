@@ -64,6 +64,7 @@ def test_in_transformers_and_trl(saved: tuple[Path, Any], tmp_path: Path) -> Non
         arguments = SFTConfig(output_dir=str(tmp_path), report_to=[], use_cpu=True, bf16=False)
         trainer = SFTTrainer(str(folder), args=arguments, train_dataset=data)
         plain = AutoModelForCausalLM.from_pretrained(folder)
+    assert trainer.model is not None
     for model in (plain, trainer.model):
         assert torch.allclose(log_probabilities(model.eval(), IDS), expected, atol=1e-4)
 

@@ -119,11 +119,12 @@ def test_a_killed_training_goes_on_and_another_one_is_refused(
     (cut / "checkpoints").mkdir(parents=True)
     shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-2", cut / "checkpoints/checkpoint-2")
     shutil.copy(tmp_path / "whole/started.json", cut)
-    for changed, told in (
+    others: list[tuple[dict[str, Any], str]] = [
         ({"learning_rate": 2e-3}, "learning_rate 0.001, not 0.002"),
         ({"lora_rank": 4}, "lora_rank 2, not 4"),
         ({"max_steps": 8}, "max_steps 4, not 8"),
-    ):
+    ]
+    for changed, told in others:
         with pytest.raises(O1CoderError, match=told):
             tuned(model, process_data, cut, resume=True, **changed)
     again = tuned(model, process_data, cut, resume=True)

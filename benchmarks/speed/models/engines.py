@@ -221,7 +221,7 @@ def run_apart(name: str, given: argparse.Namespace, folder: str) -> dict[str, An
     command = [python, __file__, "--out", given.out, "--take-part", name, "--model"]
     with ExitStack() as stack:
         if name == "llama.cpp":
-            from servers import running
+            from servers import running  # pyright: ignore[reportMissingImports]
 
             log = given.out / "llama.cpp.log"
             folder = stack.enter_context(running("xllamacpp", given.xllamacpp, given.gguf, log))
@@ -263,7 +263,8 @@ def main() -> None:
         record(folder, given.problems, requests)
     rows = [*read_rows(kept)]
     missing = {"hf, old": not given.old, "vllm": not given.vllm, "llama.cpp": not given.xllamacpp}
-    for turn, name in product(range(given.turns), given.only):
+    turns: list[tuple[int, str]] = [*product(range(given.turns), given.only)]
+    for turn, name in turns:
         if missing.get(name) or sum(row["engine"] == name for row in rows) > turn:
             continue
         if row := run_apart(name, given, folder):

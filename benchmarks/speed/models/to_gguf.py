@@ -34,6 +34,8 @@ def write(folder: Path, file: Path) -> None:
         for name in weights.keys():  # noqa: SIM118, not a mapping
             values = weights.get_tensor(name).float().numpy()
             stored = names.get_name(name, try_suffixes=(".weight", ".bias"))
+            if stored is None:
+                raise SystemExit(f"{name}: GGUF has no name for it")
             if values.ndim == 1:
                 writer.add_tensor(stored, values)
             else:

@@ -6,7 +6,6 @@ import sys
 import time
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -15,8 +14,10 @@ from o1coder_gym.cli.search.bench import Board
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.reporting.comparison import TOO_FEW
+from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.types import Outcome, Usage
 
 pytestmark = pytest.mark.slow
 
@@ -318,5 +319,5 @@ def test_the_time_of_an_agent_begins_where_the_one_before_it_ended():
     board.start()
     for agent, seconds in (("greedy", 7), ("mcts", 5)):
         now[0] += seconds
-        board.add(SimpleNamespace(agent=agent, solved=True))
+        board.add(ResultRow("toy/0", agent, 0, Outcome.PASS, 1, 1, 1.0, "", 1, Usage()))
     assert [line.rpartition(" ")[2] for line in told.getvalue().splitlines()] == ["0:00:07", "0:00:05"]
