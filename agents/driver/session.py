@@ -17,6 +17,7 @@ gets `BudgetExhausted`.
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,9 @@ from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchRe
 
 UNPAID_TURNS = 1000
 """Turns in a row that may cost nothing of what the budget limits (unlimited: no token, no program)."""
+
+_RUN_OTHERS = (Path(__file__).parent, Path(__file__).parents[1] / "choosing")
+"""Folders of code that runs an agent, or wraps one."""
 
 
 @dataclass(slots=True)
@@ -432,11 +436,17 @@ class Session:
 def agent_failure(task: Task, search: Search | None, error: BaseException) -> O1CoderError:
     """Returns what a foreign agent raised as an error of its task, with the line of its file."""
     code = getattr(search, "gi_code", None)
-    frame = last_frame(error, code.co_filename) if code is not None else None
+    frame = last_frame(error, _agent_file(error) or code.co_filename) if code is not None else None
     where = f" ({Path(frame.filename).name}, line {frame.lineno})" if frame else ""
     failure = O1CoderError(f"{task.key}: the agent failed: {type(error).__name__}: {error}{where}")
     failure.__cause__ = error
     return failure
+
+
+def _agent_file(error: BaseException) -> str | None:
+    """Returns the first file that an error passed through, but for those that only run another's search."""
+    files = (frame.filename for frame in traceback.extract_tb(error.__traceback__))
+    return next((file for file in files if Path(file).parent not in _RUN_OTHERS), None)
 
 
 def _answer(slot: _Slot) -> Answer:

@@ -33,7 +33,6 @@ try:
     from trl import DPOConfig
 
     from o1coder_gym.models.pairs import PairTrainer
-    from o1coder_gym.models.progress import show_progress
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
@@ -120,7 +119,6 @@ def _assembled(
     )
     # After `filled`: the rows that were put in to fill a batch come behind the `len(rows)` real ones.
     order_rows(trainer, len(rows), neighbours=settings.group_prefixes)
-    show_progress(trainer)
     return trainer, {}
 
 

@@ -45,8 +45,6 @@ try:
     from accelerate.utils import gather_object
     from trl import GRPOConfig, GRPOTrainer
     from trl.trainer import grpo_trainer
-
-    from o1coder_gym.models.progress import show_progress
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
@@ -384,7 +382,6 @@ def _assembled(
         processing_class=tokenizer,
         peft_config=lora(settings.lora_rank, checkpoint),
     )
-    show_progress(trainer)
     return trainer, {}
 
 

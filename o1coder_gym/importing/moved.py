@@ -41,6 +41,7 @@ MOVED = {
     "experiments.held_out": "experiments.measures.held_out",
     "experiments.rl": "experiments.training.rl",
     "experiments.self_play_config": "experiments.self_play.config",
+    "experiments.stages": "experiments.self_play.stages",
     "envs.choice": "envs.interactions.choice",
     "envs.interaction": "envs.interactions.interaction",
     "envs.spaces": "envs.interactions.text",

@@ -109,8 +109,6 @@ def _assembled(
     checkpoint: str | None,
 ) -> tuple[Any, dict[str, Any]]:
     """Makes the trainer of rows that fit; counts the others."""
-    from o1coder_gym.models.progress import show_progress
-
     loaded, tokenizer = load_weights(model_path(model), settings.dtype, settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length) for rows in parts
@@ -123,7 +121,6 @@ def _assembled(
     _check(train_part, tokenizer)
     with quiet():
         trainer = _trainer(stage, loaded, tokenizer, train_part, validation_part, out, settings, checkpoint)
-        show_progress(trainer)
     return trainer, {"rows_left_out": sum(map(len, parts)) - len(train_part) - len(validation_part)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
@@ -14,33 +16,35 @@ class ShownProgress(TrainerCallback):
 
     def __init__(self) -> None:
         """Shows nothing before the training begins."""
-        self._progress = progress_bars(notes())
-        self._bar = self._progress.add_task("training", told="")
+        self.bars = progress_bars(notes())
+        self._bar = self.bars.add_task("training", told="")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Shows the bar."""
-        self._progress.update(self._bar, total=state.max_steps, completed=state.global_step)
-        self._progress.start()
+        self.bars.update(self._bar, total=state.max_steps, completed=state.global_step)
+        self.bars.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Moves the bar."""
-        self._progress.update(self._bar, completed=state.global_step)
+        self.bars.update(self._bar, completed=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Shows the last figures."""
         told = logs or {}
         if (rate := told.get("episodes/pass_rate")) is not None:
-            self._progress.update(self._bar, told=f"pass rate {rate:.0%}")
+            self.bars.update(self._bar, told=f"pass rate {rate:.0%}")
         elif "loss" in told:
-            self._progress.update(self._bar, told=f"loss {float(told['loss']):.4f}")
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Leaves the bar as it is."""
-        self._progress.stop()
+            self.bars.update(self._bar, told=f"loss {float(told['loss']):.4f}")
 
 
-def show_progress(trainer: Any) -> None:
-    """Replaces what a trainer prints by a bar."""
+@contextmanager
+def shown_progress(trainer: Any) -> Iterator[None]:
+    """Shows a bar in place of what a trainer prints; it ends with the training, also with one that fails."""
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    trainer.add_callback(ShownProgress())
+    shown = ShownProgress()
+    trainer.add_callback(shown)
+    try:
+        yield
+    finally:
+        shown.bars.stop()

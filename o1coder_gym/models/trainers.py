@@ -352,8 +352,11 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
     Returns:
         What it measured, with `PEAK`.
     """
+    from o1coder_gym.models.progress import shown_progress
+
     with quiet(), peak_memory() as peak:
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
+        with shown_progress(trainer):
+            outcome = trainer.train(resume_from_checkpoint=checkpoint)
         metrics = dict(outcome.metrics) | last_evaluation(trainer)
         trainer.model = whole(trainer.model)
     taken = max(ranks.gathered(peak.size))

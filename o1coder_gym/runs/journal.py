@@ -31,9 +31,10 @@ SCHEMA = 1
 """Version of the folder's layout."""
 
 
-_OF_A_START = {"config.json", ".lock"}
 FILES = "files"
 """Key of a configuration: hashes of the files that it names. Folders of earlier versions lack it."""
+
+_OF_A_START = {"config.json", ".lock"}
 """Files of a run folder before its first row."""
 
 

@@ -5,6 +5,7 @@ A terminal gets bars; a file or a pipe, such as a batch system's log, gets a lin
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -61,9 +62,10 @@ def progress_bars(console: Console, *, transient: bool = False) -> Progress:
         TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(),
     )
-    # Bars send what is printed meanwhile through their console, and a quiet one would lose it.
+    # Bars send what is printed meanwhile through their console: a quiet one would lose it, and rows that are
+    # meant for a file would be shown in the terminal instead, folded to its width.
     kind = Progress if console.is_terminal and not console.quiet else ProgressLines
-    return kind(*columns, console=console, transient=transient)
+    return kind(*columns, console=console, transient=transient, redirect_stdout=sys.stdout.isatty())
 
 
 def tracked(items: Iterable[Item], total: int, title: str) -> Iterator[Item]:

@@ -1,10 +1,12 @@
 import io
+import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from o1coder_gym.cli import bars
+from o1coder_gym.cli import bars, main
 from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.runs.budget import Budget
@@ -40,6 +42,21 @@ def test_what_is_printed_while_nothing_is_shown_is_not_lost(capsys: pytest.Captu
         progress.add_task("searching", total=1, told="")
         print("a caller's own words")
     assert capsys.readouterr().out == "a caller's own words\n"
+
+
+def test_results_for_a_file_do_not_pass_through_the_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(file=io.StringIO(), width=20, force_terminal=True)
+    row = json.dumps({"task_id": "longer than the terminal is wide"})
+    with progress_bars(console) as progress:
+        progress.add_task("judging", total=1, told="")
+        print(row)
+    assert capsys.readouterr().out == f"{row}\n"
+
+
+def test_bars_are_made_in_one_place() -> None:
+    folder = Path(main.__file__).parent
+    makers = [path.name for path in folder.rglob("*.py") if "Progress(" in path.read_text()]
+    assert makers == ["models.py"]  # a download's, in bytes: nothing is printed meanwhile
 
 
 def test_a_bar_goes_on_where_the_run_was(

@@ -108,11 +108,16 @@ def test_a_step_is_worth_the_ends_below_it():
         ((Budget(tokens=1024), Budget(tokens=64)), "64 · 1,024 tokens"),
         ((Budget(tokens=1), Budget(tokens=64)), "1 token; 64 tokens"),
         ((Budget(tokens=64), Budget()), "no limit; 64 tokens"),
+        (tuple(Budget(calls=calls) for calls in (16, 4, 32, 2, 8)), "2 · 4 · 8 · 16 · 32 calls"),
     ],
 )
 def test_the_unit_of_budgets_is_said_once(budgets: tuple[Budget, ...], words: str) -> None:
     rows = [replace(ROWS[0], budget=budget) for budget in budgets]
     assert dict(row_facts(rows))["budget per problem"] == words
+
+
+def test_a_run_without_rows_has_facts() -> None:  # none has come yet
+    assert dict(row_facts([])) == {"problems": "0 of "}
 
 
 def test_bins_and_their_error():

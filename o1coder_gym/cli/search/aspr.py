@@ -11,12 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from rich.progress import Progress
-
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.measures.aspr import measure_aspr
-from o1coder_gym.runs.progress import notes
+from o1coder_gym.runs.progress import notes, progress_bars
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import AsJson
 
@@ -43,8 +41,8 @@ class AsprSettings(Checked):
 
 def aspr(settings: AsprSettings) -> None:
     """Sample the last step of passing reasoning paths again (the paper's ASPR); may be interrupted."""
-    with Progress(console=notes(), transient=True) as progress:
-        bar = progress.add_task("last steps", total=None, visible=False)
+    with progress_bars(notes(), transient=True) as progress:
+        bar = progress.add_task("last steps", total=None, visible=False, told="")
 
         def show(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total, visible=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.measures.attacks import ProgramsToAttack, attack_programs
+from o1coder_gym.runs.progress import notes, progress_bars
 
 _SHOWN = 100
 """Characters of an input or an output that are shown."""
@@ -22,8 +20,8 @@ def attack(settings: ProgramsToAttack) -> None:
     No reference and no hidden test is looked at. Programs whose results change by themselves are reported
     and part nobody.
     """
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("attacking", total=None)
+    with progress_bars(notes(), transient=True) as progress:
+        bar = progress.add_task("attacking", total=None, told="")
         for row in attack_programs(settings, on_start=lambda total: progress.update(bar, total=total)):
             print(to_json(row) if settings.as_json else _shown(row), flush=True)
             progress.advance(bar)

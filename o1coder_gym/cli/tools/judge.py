@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.tools import judge_serve
@@ -20,7 +18,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results.words import counted
-from o1coder_gym.runs.progress import notes, warn
+from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.sandbox import ConcurrentJudge, Judge, JudgePool
 from o1coder_gym.sandbox.callers.asking import AskedJudge
 from o1coder_gym.sandbox.callers.judge_pool import WORKERS_PER_PROCESS
@@ -63,8 +61,8 @@ def judge(settings: JudgeSettings) -> None:
     waiting = deque(asked)
     console = notes()
     warn(without_visible_tests(rows.values()), without_hidden_tests(list(rows.values())))
-    with ExitStack() as stack, Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("judging", total=len(asked))
+    with ExitStack() as stack, progress_bars(console, transient=True) as progress:
+        bar = progress.add_task("judging", total=len(asked), told="")
         submissions = (_submission(one, rows[one.task_id]) for one in asked)
         verdicts: dict[int, Verdict] = {}
         passed = 0

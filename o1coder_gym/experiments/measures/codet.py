@@ -29,7 +29,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.files import json_lines
-from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.journal import FILES, RunFolder
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.tcg.checking.selection import by_dual_agreement_sqrt, matrix_of
 from o1coder_gym.types import AssertTest, Limits, Outcome, Submission
@@ -81,7 +81,7 @@ def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool, track: T
     folder = download_folder()
     rows = {row.problem.task_id: row for row in load_rows("humaneval")[:limit]}
     samples = read_samples(folder, rows)
-    config = {"codet": sorted(samples), "limits": str(_LIMITS), "samples": _digest(samples)}
+    config = {"codet": sorted(samples), "limits": str(_LIMITS), FILES: {"samples": _digest(samples)}}
     with RunFolder.open(out, config, resume=resume) as run:
         found = {row["task_id"]: row["rates"] for row in run.rows("rates")}
         waiting = [task_id for task_id in samples if task_id not in found]

@@ -220,10 +220,15 @@ def gains(
 
     Returns:
         By name of the measure: ``pass_rate``, ``greedy``, ``format_compliance``.
+
+    Raises:
+        InfrastructureError: When the judge could decide on no problem of both.
     """
     found: dict[str, Gain] = {}
     shared = [task for task in before if task in after]  # either may miss what the judge could not decide
-    for name in next(iter(before.values())):
+    if not shared:
+        raise InfrastructureError("nothing can be compared: the judge could decide on no problem of both")
+    for name in before[shared[0]]:
         one, two = ({task: table[task][name] for task in shared} for table in (before, after))
         paired = paired_difference(two, one)
         first, second = (sum(values.values()) / len(values) for values in (one, two))

@@ -23,7 +23,6 @@ from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.progress import show_progress
 from o1coder_gym.models.trainers import (
     PRM_SETTINGS,
     Assembly,
@@ -142,7 +141,6 @@ def _assembled(
         set_head(loaded, ranks.from_first(lambda: _first_head(model, settings, out, learned, objective)))
     with quiet():
         trainer = step_trainer(loaded, tokenizer, parts, objective, out, settings, checkpoint)
-        show_progress(trainer)
     return trainer, {"rows_left_out": parts[0].left_out + parts[1].left_out}
 
 

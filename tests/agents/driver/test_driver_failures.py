@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents import AGENTS, Driver, Task, greedy, load_agent, mcts
+from o1coder_gym.agents.choosing import choosing
+from o1coder_gym.agents.choosing.adversary import ADVERSARIES, against
 from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.errors import (
     BudgetExhausted,
@@ -22,7 +24,7 @@ from o1coder_gym.errors import (
     ScorerError,
     UsageError,
 )
-from o1coder_gym.queries import Propose, Score, Search
+from o1coder_gym.queries import Agent, Propose, Score, Search
 from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
@@ -284,13 +286,16 @@ def test_an_agent_must_yield_a_list(toy: ModuleType) -> None:
     assert "the agent failed: TypeError" in str(toy.one(odd).error)
 
 
-def test_a_failing_agent_is_told_with_its_line(toy: ModuleType) -> None:
+@pytest.mark.parametrize(
+    "wrapped", [lambda agent: agent, choosing, partial(against, adversary=ADVERSARIES["mutation"])]
+)
+def test_a_failing_agent_is_told_with_its_line(wrapped: Callable[[Agent], Agent], toy: ModuleType) -> None:
     def odd(problem: Problem, root: State, /) -> Search:
         yield [Propose(root)]
         raise KeyError("lost")
 
     line = odd.__code__.co_firstlineno + 2
-    assert str(toy.one(odd).error).endswith(
+    assert str(toy.one(wrapped(odd)).error).endswith(
         f"the agent failed: KeyError: 'lost' (test_driver_failures.py, line {line})"
     )
 

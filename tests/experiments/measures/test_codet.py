@@ -12,6 +12,7 @@ from o1coder_gym.experiments.measures import codet
 from o1coder_gym.experiments.measures.codet import asserts_in, chosen_pass_rate, download_folder, read_samples
 from o1coder_gym.experiments.training.tcg import untracked
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import AssertTest, Outcome, Problem, Submission, Verdict
 
@@ -105,6 +106,18 @@ def test_a_replay_of_other_samples_is_another_run(
     path.write_text(path.read_text().replace("n + n", "n * 3"))
     with pytest.raises(JournalError, match="other"):
         codet.replay(run, default_judge(), limit=None, resume=True, track=untracked)
+
+
+def test_a_replay_that_an_earlier_version_began_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ProblemRow(Problem("HumanEval/0", PROMPT, "double"), tests=(AssertTest("assert double(4) == 8"),))
+    monkeypatch.setattr(codet, "load_rows", lambda name: [row])
+    run, rates = tmp_path / "run", {"pass@1": 0.25}
+    with RunFolder.open(run, {"codet": ["HumanEval/0"], "limits": str(codet._LIMITS)}) as folder:
+        folder.append("rates", {"task_id": "HumanEval/0", "rates": rates})
+    found = codet.replay(run, default_judge(), limit=None, resume=True, track=untracked)
+    assert {name: one.value for name, one in found.items()} == rates
 
 
 def test_where_the_judge_fails_nothing_is_recorded(

@@ -81,6 +81,8 @@ def test_a_problem_on_which_the_judge_always_fails_is_missing() -> None:
     assert gains(measured(default_judge()), table)["greedy"].gain == 0.0
     with pytest.raises(InfrastructureError, match="no problem"):
         means({})
+    with pytest.raises(InfrastructureError, match="no problem"):
+        gains({}, table)
 
 
 def test_a_quality_leaves_out_what_the_judge_cannot_decide() -> None:
