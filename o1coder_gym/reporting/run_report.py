@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from o1coder_gym.reporting.results import (
     AgentSummary,
     ResultRow,
     Setting,
-    budget_words,
+    budgets_words,
     labels,
     summarize,
 )
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.search_reliability import ReliabilityBin, scored_steps, search_reliability
-from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.budget import UNLIMITED
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.specs import name_of
 
@@ -244,7 +244,7 @@ def row_facts(rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
         ("problems", f"{problems} of {_names(Path(name).name for name in sets)}"),
         ("policy", _names(row.policy for row in rows)),
         ("format", _names(row.format for row in rows)),
-        ("budget per problem", _budgets({row.budget for row in rows})),
+        ("budget per problem", budgets_words({row.budget for row in rows})),
         ("seeds", ", ".join(map(str, seeds))),
     ]
     return [(word, value) for word, value in facts if value]
@@ -260,13 +260,6 @@ def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
             (name, version) for name, version in found.get("versions", {}).items() if isinstance(version, str)
         ]
     return [(word, value) for word, value in facts if value]
-
-
-def _budgets(budgets: Iterable[Budget]) -> str:
-    """Says budgets, the smallest first; their unit once where it is the same of all."""
-    words = [budget_words(budget) for budget in sorted(budgets, key=lambda one: one.tokens or 0)]
-    numbers, units = zip(*(word.split(" ", 1) for word in words), strict=True)
-    return f"{' · '.join(numbers)} {units[0]}" if len(set(units)) == 1 else "; ".join(words)
 
 
 def _names(values: Any) -> str:
