@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from o1coder_gym.reporting.results import (
     AgentSummary,
     ResultRow,
     Setting,
-    budget_words,
+    budgets_words,
     labels,
     summarize,
 )
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.search_reliability import ReliabilityBin, scored_steps, search_reliability
-from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.budget import UNLIMITED
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.specs import name_of
 
@@ -244,7 +244,7 @@ def row_facts(rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
         ("problems", f"{problems} of {_names(Path(name).name for name in sets)}"),
         ("policy", _names(row.policy for row in rows)),
         ("format", _names(row.format for row in rows)),
-        ("budget per problem", _budgets({row.budget for row in rows})),
+        ("budget per problem", budgets_words({row.budget for row in rows})),
         ("seeds", ", ".join(map(str, seeds))),
     ]
     return [(word, value) for word, value in facts if value]
@@ -260,16 +260,6 @@ def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
             (name, version) for name, version in found.get("versions", {}).items() if isinstance(version, str)
         ]
     return [(word, value) for word, value in facts if value]
-
-
-def _budgets(budgets: Iterable[Budget]) -> str:
-    """Says budgets, the smallest first; their unit once where it is the same of all."""
-    ordered = sorted(budgets, key=lambda one: [limit or 0 for limit in asdict(one).values()])
-    words = [budget_words(budget) for budget in ordered]
-    units = {word.partition(" ")[2] for word in words}
-    if len(units) > 1:
-        return "; ".join(words)
-    return " ".join([" · ".join(word.partition(" ")[0] for word in words), *units])
 
 
 def _names(values: Any) -> str:

@@ -19,7 +19,7 @@ from o1coder_gym.reporting.results.summaries import (
     solved_share,
     summarize,
 )
-from o1coder_gym.reporting.results.words import budget_words, counted, share_words
+from o1coder_gym.reporting.results.words import budget_words, budgets_words, counted, share_words
 
 __all__ = [
     "FAILURES",
@@ -30,6 +30,7 @@ __all__ = [
     "ResultRow",
     "Setting",
     "budget_words",
+    "budgets_words",
     "counted",
     "failed_note",
     "group",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from o1coder_gym.runs.budget import Budget
@@ -11,6 +12,13 @@ def budget_words(budget: Budget) -> str:
     """Returns a budget in words, e.g. "1,024 tokens"."""
     limits = [(unit, limit) for unit, limit in asdict(budget).items() if limit is not None]
     return ", ".join(_limit_words(unit, limit) for unit, limit in limits) or "no limit"
+
+
+def budgets_words(budgets: Iterable[Budget]) -> str:
+    """Says budgets, the smallest first; their unit once where it is the same of all."""
+    words = [budget_words(budget) for budget in sorted(budgets, key=lambda one: one.tokens or 0)]
+    numbers, units = zip(*(word.split(" ", 1) for word in words), strict=True)
+    return f"{' · '.join(numbers)} {units[0]}" if len(set(units)) == 1 else "; ".join(words)
 
 
 def counted(number: float, noun: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -22,12 +22,13 @@ from o1coder_gym.reporting.results import (
     ResultRow,
     Setting,
     budget_words,
+    budgets_words,
     group,
     labels,
     read_results,
 )
 from o1coder_gym.reporting.tables.failures import count_failures
-from o1coder_gym.runs.budget import UNLIMITED
+from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.specs import name_of
 
 _PLACE = re.compile(r"(?P<folder>[^#]*?)(?:#(?P<agent>.*?))?(?:@(?P<limit>[\d_,]+))?")
@@ -47,7 +48,12 @@ class Place:
 
     def named(self, agent: str) -> str:
         """Returns the name of one of its agents beside those of other places."""
-        return self.name if len({row.agent for row in self.rows}) == 1 else f"{self.name}#{agent}"
+        return self.name if len(self.agents) == 1 else f"{self.name}#{agent}"
+
+    @property
+    def agents(self) -> list[str]:
+        """The agents of the rows, each once."""
+        return list(dict.fromkeys(row.agent for row in self.rows))
 
     @property
     def groups(self) -> dict[Setting, list[ResultRow]]:
@@ -92,17 +98,19 @@ def read_place(name: str) -> Place:
     Raises:
         UsageError: When there are no such rows; says which there are.
     """
-    if Path(name).is_dir():
-        return Place(name, read_results(Path(name)))
-    found = _PLACE.fullmatch(name)
-    folder = found["folder"] if found else name
+    folder, agent, limit = _parts(name)
     rows = read_results(Path(folder))
-    agent, limit = (found["agent"], found["limit"]) if found else (None, None)
     if agent:
         rows = _of_agent(folder, rows, agent)
     if limit:
         rows = _of_budget(folder, rows, int(re.sub(r"\D", "", limit)))
     return Place(name, rows)
+
+
+def _parts(name: str) -> tuple[str, str | None, str | None]:
+    """Splits a place's name into folder, agent and limit."""
+    found = None if Path(name).is_dir() else _PLACE.fullmatch(name)
+    return (found["folder"], found["agent"], found["limit"]) if found else (name, None, None)
 
 
 def _of_agent(folder: str, rows: Sequence[ResultRow], agent: str) -> list[ResultRow]:
@@ -125,8 +133,8 @@ def _of_budget(folder: str, rows: Sequence[ResultRow], limit: int) -> list[Resul
 def compare_places(places: Sequence[Place], baseline: str, format: str | None = None) -> list[Pair]:
     """Compares one place's agents with a baseline among them, or several places with the first.
 
-    Where two places have several settings, those of the same agent and budget are compared. The tests are
-    corrected for all comparisons of a budget (Holm).
+    Where two places have several settings, those of the same agent and budget are compared; where each has
+    one agent, those of the same budget. The tests are corrected for all comparisons of a budget (Holm).
 
     Args:
         places: At least one.
@@ -178,34 +186,59 @@ def _pair(
 
 
 def _across(a: Place, b: Place) -> list[Pair]:
-    """Compares two places: agent by agent if they share agents, else one with the other."""
+    """Compares two places budget by budget: their one agent each, or the agents that they share."""
     groups_a, groups_b = a.groups, b.groups
     if len(groups_a) == len(groups_b) == 1:
         found = compare_rows(a.rows, b.rows, (a.name, b.name))
         return [_pair(_renamed(a, *groups_a), found, a.rows, b.rows, a.name, b.name)]
+    alone = len(a.agents) == len(b.agents) == 1
     same = [
         (one, other)
         for one in groups_a
         for other in groups_b
-        if (one.agent, one.budget) == (other.agent, other.budget)
+        if one.budget == other.budget and (alone or one.agent == other.agent)
     ]
     if not same:
-        raise UsageError(
-            f"{b.name} and {a.name} have no agent and budget in common; name them: FOLDER#AGENT@TOKENS"
-        )
-    titles = [f"{x.agent} @ {budget_words(x.budget)}" for x, _ in same]
+        raise UsageError(_nothing_in_common(b, a))
     return [
         _pair(
             _renamed(a, x),
-            compare_rows(groups_a[x], groups_b[y], (f"{a.name}#{title}", f"{b.name}#{title}")),
+            compare_rows(groups_a[x], groups_b[y], (_title(a, x), _title(b, y))),
             groups_a[x],
             groups_b[y],
             a.named(x.agent),
             b.name,
             budget_words(x.budget),
         )
-        for title, (x, y) in zip(titles, same, strict=True)
+        for x, y in same
     ]
+
+
+def _title(place: Place, setting: Setting) -> str:
+    name = place.name if _parts(place.name)[1] else f"{place.name}#{setting.agent}"
+    return f"{name} @ {budget_words(setting.budget)}"
+
+
+def _nothing_in_common(*places: Place) -> str:
+    common = set.intersection(*({setting.budget for setting in place.groups} for place in places))
+    known = "; ".join(f"{place.name} has {_agents_words(place)}" for place in places)
+    return f"{known}; name one of each: {' '.join(_example(place, common) for place in places)}"
+
+
+def _agents_words(place: Place) -> str:
+    """Says which agents there are, e.g. "mcts at 64 · 128 tokens, greedy at 64 tokens"."""
+    return ", ".join(
+        f"{agent} at {budgets_words({setting.budget for setting in place.groups if setting.agent == agent})}"
+        for agent in place.agents
+    )
+
+
+def _example(place: Place, preferred: Container[Budget]) -> str:
+    """Names one agent at one budget of a place, at a preferred one if it can."""
+    folder, agent, _ = _parts(place.name)
+    one = min(place.groups, key=lambda one: (one.budget not in preferred, one.budget.tokens or 0))
+    limits = (f"@{limit:.0f}" for limit in asdict(one.budget).values() if limit is not None)
+    return f"{folder}#{agent or one.agent}{next(limits, '')}"
 
 
 def _renamed(place: Place, setting: Setting) -> Setting:

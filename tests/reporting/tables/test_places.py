@@ -115,6 +115,45 @@ def test_the_tests_of_two_places_are_corrected_within_a_budget(tmp_path: Path) -
     assert [pair.comparison.p_corrected * 2**8 for pair in pairs] == [4, 4, 2, 4, 4, 2]
 
 
+def test_one_agent_on_each_side_is_compared_at_every_common_budget(run: Path) -> None:
+    greedy, mcts = f"{run}#greedy", f"{run}#mcts"
+    pairs = compare_places([read_place(greedy), read_place(mcts)], "greedy")
+    assert [(pair.name, pair.against, pair.budget) for pair in pairs] == [
+        (mcts, greedy, "512 tokens"),
+        (mcts, greedy, "1,024 tokens"),
+    ]
+    assert [len(pair.changes.gained) for pair in pairs] == [1, TASKS - 1]
+    assert pairs[0].comparison.a == f"{mcts} @ 512 tokens"
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        (  # one agent each: the smallest budgets
+            ("#mcts", "#greedy"),
+            "RUN#mcts has mcts:width=4 at 64 · 1,024 tokens; RUN#greedy has greedy at 512 · 2,048 "
+            "tokens; name one of each: RUN#mcts@64 RUN#greedy@512",
+        ),
+        (
+            ("@1024", "#greedy"),
+            "RUN@1024 has mcts:width=4 at 1,024 tokens, beam at 1,024 tokens; RUN#greedy has greedy at "
+            "512 · 2,048 tokens; name one of each: RUN#mcts:width=4@1024 RUN#greedy@512",
+        ),
+    ],
+)
+def test_where_nothing_is_in_common_each_side_is_told(
+    tmp_path: Path, ends: tuple[str, str], told: str
+) -> None:
+    sizes = {"mcts:width=4": (64, 1024), "greedy": (512, 2048), "beam": (1024,)}
+    with RunFolder.open(tmp_path / "run", {}) as folder:
+        for agent, limits in sizes.items():
+            folder.append(RESULTS, *(row.to_row() for limit in limits for row in rows(agent, limit, set())))
+    places = [read_place(f"{tmp_path / 'run'}{end}") for end in ends]
+    with pytest.raises(UsageError) as error:
+        compare_places(places, "greedy")
+    assert str(error.value).replace(str(tmp_path / "run"), "RUN") == told
+
+
 def pairs_of(run: Path) -> list[Pair]:
     return compare_places([read_place(f"{run}")], "greedy")
 
