@@ -16,9 +16,12 @@ def budget_words(budget: Budget) -> str:
 
 def budgets_words(budgets: Iterable[Budget]) -> str:
     """Says budgets, the smallest first; their unit once where it is the same of all."""
-    words = [budget_words(budget) for budget in sorted(budgets, key=lambda one: one.tokens or 0)]
-    numbers, units = zip(*(word.split(" ", 1) for word in words), strict=True)
-    return f"{' · '.join(numbers)} {units[0]}" if len(set(units)) == 1 else "; ".join(words)
+    ordered = sorted(budgets, key=lambda one: [limit or 0 for limit in asdict(one).values()])
+    words = [budget_words(budget) for budget in ordered]
+    units = {word.partition(" ")[2] for word in words}
+    if len(units) > 1:
+        return "; ".join(words)
+    return " ".join([" · ".join(word.partition(" ")[0] for word in words), *units])
 
 
 def counted(number: float, noun: str) -> str:
