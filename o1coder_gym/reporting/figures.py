@@ -273,7 +273,7 @@ def _draw(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    figure = Figure(figsize=(7.8, 3.5), layout="constrained")
     axes = figure.subplots()
     series = series_places(lines)
     for label, (places, values) in lines.items():
@@ -288,7 +288,7 @@ def _draw(
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.legend(handlelength=4)
+    axes.legend(handlelength=4, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.savefig(path, dpi=150, metadata=_DATELESS.get(path.suffix[1:], {}))
     return True
 
@@ -314,7 +314,7 @@ def draw_reliability(bins: Sequence[Bin], path: Path, title: str) -> None:
     rates.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="calibrated")
     rates.plot(scores, [one.target for one in bins], marker="o", color=SERIES[0], label="measured")
     rates.set(ylabel="mean label", xlim=(0, 1), ylim=(0, 1), title=title)
-    rates.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     counts.bar(scores, [one.count for one in bins], width=0.08, color=SERIES[0], alpha=0.5)
     counts.set(xlabel="mean score", ylabel="steps")
     figure.savefig(path, dpi=150, metadata=_DATELESS.get(path.suffix[1:], {}))
