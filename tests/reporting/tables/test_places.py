@@ -201,6 +201,11 @@ def test_the_page_has_the_comparisons_of_the_terminal(
     assert "<dt>problems</dt><dd>12 of toy</dd>" in page
 
 
+def test_an_unknown_ending_is_told_all_that_there_are(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"ends in \.csv, \.tex, \.parquet, \.html$"):
+        compare(CompareSettings(a=f"{run}", export=(tmp_path / "page.pdf",)))
+
+
 def test_an_agent_of_several_budgets_is_named_once(run: Path) -> None:
     place = read_place(f"{run}#mcts")
     assert {pair.name for pair in compare_places([place, place], "greedy")} == {f"{run}#mcts"}
