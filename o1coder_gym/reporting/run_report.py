@@ -93,7 +93,8 @@ class RunReport:
         swept: Whether the curves have several budgets.
         reliability: Bins of the step scorer's scores; empty where no scorer was asked.
         pages: Address of the tree page of each problem, relative to the run folder.
-        profile: Where the time of each agent went, in seconds by part; empty where it was not measured.
+        profile: Where the time of each agent went, in seconds by part, and its number of requests; empty
+            where it was not measured.
         command: That began the run, as one would write it; empty where the run does not say.
     """
 
@@ -146,13 +147,13 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def read_profile(folder: Path) -> dict[str, dict[str, float]]:
-    """Returns the seconds of each agent by part, summed over seeds, shards and sessions."""
+    """Returns the seconds of each agent by part, and its requests, summed over seeds, shards and sessions."""
     found: dict[str, dict[str, float]] = {}
     for path in sorted(folder.rglob(f"{PROFILE}.jsonl")):
         for row in read_rows(path):
             parts = found.setdefault(row["agent"], {})
             for part, seconds in row["seconds"].items():
-                parts[part] = parts.get(part, 0.0) + seconds
+                parts[part] = parts.get(part, 0) + seconds  # a count stays an integer
     return found
 
 
