@@ -96,6 +96,7 @@ class RunReport:
         profile: Where the time of each agent went, in seconds by part, and its number of requests; empty
             where it was not measured.
         command: That began the run, as one would write it; empty where the run does not say.
+        kind: What it reports on, a word above the title.
     """
 
     title: str
@@ -110,6 +111,7 @@ class RunReport:
     pages: Mapping[str, str]
     profile: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     command: str = ""
+    kind: str = "benchmark"
 
 
 def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:

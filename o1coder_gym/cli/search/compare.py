@@ -116,10 +116,18 @@ def _page(places: Sequence[Place], pairs: Sequence[Pair]) -> RunReport:
     found = {pair.setting: pair.comparison for pair in pairs}
     return replace(
         report,
+        kind="comparison",
+        title=f"{_named(pair.name for pair in pairs)} against {_named(pair.against for pair in pairs)}",
         differences=tuple(found.get(summary.setting) for summary in report.summaries),
         baseline=pairs[0].against,
         command=command_line(sys.argv[1:]),
     )
+
+
+def _named(names: Iterable[str]) -> str:
+    """Returns names, each once; of many the first."""
+    first, *others = dict.fromkeys(names)
+    return f"{first} and {len(others)} more" if len(others) > 1 else " and ".join([first, *others])
 
 
 app = command(CompareSettings, compare, name="compare")
