@@ -122,7 +122,7 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("budget: generated tokens per problem (hollow: over a tenth of it unspent)")
-    axes.set_ylabel("problems solved, %")
+    axes.set_ylabel("problems solved, %, with 95 % bands")
     axes.set_ylim(bottom=0)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
@@ -143,7 +143,7 @@ def spending_figure(curves: Sequence[Curve]) -> Figure:
     axes.set_yticks(range(len(curves)), [f"{one.name}\nspent {one.points[-1].cost}" for one in curves])
     axes.set_ylim(len(curves) - 0.5, -0.5)
     axes.set_xlim(0, 100)
-    axes.set_xlabel("problems solved, %")
+    axes.set_xlabel("problems solved, %, with 95 % intervals")
     return figure
 
 
@@ -194,7 +194,7 @@ def reliability_figure(bins: Sequence[ReliabilityBin]) -> Figure:
     axes.scatter(scores, values, s=[20 + 100 * one.count / most for one in bins], color=SERIES[0], zorder=3)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("score of the step")
-    axes.set_ylabel("value of the programs below it")
+    axes.set_ylabel("value of the programs below it, with 95 % intervals")
     rough = "\nintervals of few problems are rough" if any(one.rough for one in bins) else ""
     axes.set_title(f"expected calibration error {calibration_error(bins):.3f}{rough}", fontsize=10)
     return figure
@@ -273,7 +273,7 @@ def _draw(
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    figure = Figure(figsize=(7.8, 3.5), layout="constrained")
     axes = figure.subplots()
     series = series_places(lines)
     for label, (places, values) in lines.items():
@@ -288,7 +288,7 @@ def _draw(
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.legend(handlelength=4)
+    axes.legend(handlelength=4, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.savefig(path, dpi=150, metadata=_DATELESS.get(path.suffix[1:], {}))
     return True
 
@@ -314,7 +314,7 @@ def draw_reliability(bins: Sequence[Bin], path: Path, title: str) -> None:
     rates.plot([0, 1], [0, 1], color="0.7", linestyle="--", label="calibrated")
     rates.plot(scores, [one.target for one in bins], marker="o", color=SERIES[0], label="measured")
     rates.set(ylabel="mean label", xlim=(0, 1), ylim=(0, 1), title=title)
-    rates.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     counts.bar(scores, [one.count for one in bins], width=0.08, color=SERIES[0], alpha=0.5)
     counts.set(xlabel="mean score", ylabel="steps")
     figure.savefig(path, dpi=150, metadata=_DATELESS.get(path.suffix[1:], {}))

@@ -93,8 +93,10 @@ class RunReport:
         swept: Whether the curves have several budgets.
         reliability: Bins of the step scorer's scores; empty where no scorer was asked.
         pages: Address of the tree page of each problem, relative to the run folder.
-        profile: Where the time of each agent went, in seconds by part; empty where it was not measured.
+        profile: Where the time of each agent went, in seconds by part, and its number of requests; empty
+            where it was not measured.
         command: That began the run, as one would write it; empty where the run does not say.
+        kind: What it reports on, a word above the title.
     """
 
     title: str
@@ -109,6 +111,7 @@ class RunReport:
     pages: Mapping[str, str]
     profile: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     command: str = ""
+    kind: str = "benchmark"
 
 
 def read_run(folder: Path, rows: Sequence[ResultRow]) -> RunReport:
@@ -146,13 +149,13 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def read_profile(folder: Path) -> dict[str, dict[str, float]]:
-    """Returns the seconds of each agent by part, summed over seeds, shards and sessions."""
+    """Returns the seconds of each agent by part, and its requests, summed over seeds, shards and sessions."""
     found: dict[str, dict[str, float]] = {}
     for path in sorted(folder.rglob(f"{PROFILE}.jsonl")):
         for row in read_rows(path):
             parts = found.setdefault(row["agent"], {})
             for part, seconds in row["seconds"].items():
-                parts[part] = parts.get(part, 0.0) + seconds
+                parts[part] = parts.get(part, 0) + seconds  # a count stays an integer
     return found
 
 

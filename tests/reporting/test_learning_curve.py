@@ -1,14 +1,30 @@
 """Curves of learning become pictures; what was not measured is left out."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("matplotlib")
 
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from o1coder_gym.reporting.figures import draw_curve, draw_updates, markdown_curve
+from o1coder_gym.metrics import Bin
+from o1coder_gym.reporting.figures import draw_curve, draw_reliability, draw_updates, markdown_curve
+
+UPDATES = [
+    {
+        "t": t,
+        "episodes/pass_rate": t / 10,
+        "episodes/compile_rate": 1 - t / 20,
+        "episodes/format_compliance": 1.0,
+        "validation/pass_rate": 0.5,
+    }
+    for t in range(10)
+]
+STAGES = [{"iteration": 0, "stage": stage, "pass_rate": 0.2, "greedy": 0.3} for stage in ("sft", "rl")]
+BINS = [Bin(0.1, 0.9, 3), Bin(0.5, 0.5, 4), Bin(0.9, 0.1, 3)]
 
 
 def colours(path: Path) -> int:
@@ -25,9 +41,30 @@ def test_a_line_for_each_measure_that_was_taken(tmp_path: Path) -> None:
 
 
 def test_stages_of_self_play(tmp_path: Path) -> None:
-    rows = [{"iteration": 0, "stage": stage, "pass_rate": 0.2, "greedy": 0.3} for stage in ("sft", "rl")]
-    assert draw_curve(rows, tmp_path / "curve.png")
-    assert imread(tmp_path / "curve.png").shape[:2] == (525, 900)
+    assert draw_curve(STAGES, tmp_path / "curve.png")
+    assert imread(tmp_path / "curve.png").shape[:2] == (525, 1170)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda path: draw_updates(UPDATES, path),
+        lambda path: draw_curve(STAGES, path),
+        lambda path: draw_reliability(BINS, path, "prm"),
+    ],
+    ids=["updates", "curve", "reliability"],
+)
+def test_no_legend_covers_data(
+    draw: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    draw(tmp_path / "drawn.png")
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))]
+    assert len(legends) == 1
+    assert not any(legends[0].get_window_extent().overlaps(axes.bbox) for axes in figure.axes)
 
 
 def test_rough_intervals_of_a_curve_are_marked() -> None:

@@ -16,7 +16,7 @@ from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
 from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table, failure_lines
-from o1coder_gym.reporting.tables.export import write_grid
+from o1coder_gym.reporting.tables.export import SUFFIXES, write_grid
 from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, read_place
 from o1coder_gym.reporting.tables.run_tables import comparison_grid
 from o1coder_gym.runs.progress import notes
@@ -97,8 +97,11 @@ def _export(path: Path, places: Sequence[Place], pairs: Sequence[Pair]) -> None:
         from o1coder_gym.reporting.pages.report_page import report_page  # a third of what a comparison costs
 
         path.write_text(report_page(_page(places, pairs)), encoding="utf-8")
-    else:
+    elif path.suffix in SUFFIXES.values():
         write_grid(comparison_grid([pair.comparison for pair in pairs]), path)
+    else:
+        known = ", ".join((*SUFFIXES.values(), ".html"))
+        raise UsageError(f"{path}: expected a file that ends in {known}")
     notes().print(f"written: {path}", markup=False, soft_wrap=True)
 
 
@@ -113,10 +116,18 @@ def _page(places: Sequence[Place], pairs: Sequence[Pair]) -> RunReport:
     found = {pair.setting: pair.comparison for pair in pairs}
     return replace(
         report,
+        kind="comparison",
+        title=f"{_named(pair.name for pair in pairs)} against {_named(pair.against for pair in pairs)}",
         differences=tuple(found.get(summary.setting) for summary in report.summaries),
         baseline=pairs[0].against,
         command=command_line(sys.argv[1:]),
     )
+
+
+def _named(names: Iterable[str]) -> str:
+    """Returns names, each once; of many the first."""
+    first, *others = dict.fromkeys(names)
+    return f"{first} and {len(others)} more" if len(others) > 1 else " and ".join([first, *others])
 
 
 app = command(CompareSettings, compare, name="compare")

@@ -96,7 +96,7 @@ def _head(report: RunReport) -> str:
         f"<div><dt>{escape(word)}</dt><dd>{escape(value)}</dd></div>" for word, value in report.facts
     )
     return (
-        f'<header><div><span class="kicker">benchmark</span><h1>{escape(report.title)}</h1></div>'
+        f'<header><div><span class="kicker">{escape(report.kind)}</span><h1>{escape(report.title)}</h1></div>'
         '<button data-theme-switch title="Light or dark" aria-label="Light or dark">◐</button>'
         f"<dl>{facts}</dl></header>"
     )

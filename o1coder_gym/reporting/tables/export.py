@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def to_latex(grid: Grid) -> str:
     r"""Returns a ``tabular`` with the rules of booktabs, to be read by ``\input``; numbers are rounded."""
     columns = list(grid.rows[0])
     numbers = [all(isinstance(row[name], int | float | None) for row in grid.rows) for name in columns]
-    lines = [" & ".join(_tex(row[name]) for name in columns) + r" \\" for row in grid.rows]
+    lines = [" & ".join(_tex_cell(name, row[name]) for name in columns) + r" \\" for row in grid.rows]
     head = " & ".join(_tex(name.replace("_", " ")) for name in columns) + r" \\"
     places = "".join("r" if number else "l" for number in numbers)
     parts = [rf"\begin{{tabular}}{{{places}}}", r"\toprule", head, r"\midrule", *lines, r"\bottomrule"]
@@ -82,12 +83,26 @@ _WRITERS: Mapping[str, Callable[[Grid, Path], object]] = {
     ".tex": lambda grid, path: path.write_text(to_latex(grid), encoding="utf-8"),
     ".parquet": _write_parquet,
 }
+_P_VALUES = frozenset({"p", "p_corrected"})
+"""Columns in which 0.000 would claim too much: no p is 0."""
+
+_LARGE = 1e6
+"""From here on a float, such as FLOPs, is written as a power of ten."""
+
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+
+
+def _tex_cell(column: str, cell: Cell) -> str:
+    text = _tex(cell)
+    return "$<$0.001" if column in _P_VALUES and text == "0.000" else text
 
 
 def _tex(cell: Cell) -> str:
     if _empty(cell):
         return "--"
+    if isinstance(cell, float) and _LARGE <= abs(cell) < math.inf:
+        digits, power = f"{cell:.1e}".split("e")
+        return rf"${digits}\times10^{{{int(power)}}}$"
     if isinstance(cell, float):
         return f"{cell:.3f}"
     text = f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)

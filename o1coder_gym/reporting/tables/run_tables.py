@@ -39,7 +39,7 @@ def run_grids(report: RunReport) -> Iterator[Grid]:
         yield Grid(
             "profile",
             [
-                {"agent": agent, **{f"{part}_s": seconds.get(part) for part in parts}}
+                {"agent": agent, **{_part_column(part): seconds.get(part) for part in parts}}
                 for agent, seconds in report.profile.items()
             ],
         )
@@ -58,6 +58,10 @@ def write_tables(grids: Sequence[Grid], folder: Path, kinds: Sequence[str]) -> l
         MissingExtraError: When pyarrow is not installed, for Parquet.
     """
     return [write_grid(grid, folder / f"{grid.name}{SUFFIXES[kind]}") for kind in kinds for grid in grids]
+
+
+def _part_column(part: str) -> str:
+    return part if part == "requests" else f"{part}_s"  # of `Profile`, the only count
 
 
 def _result(summary: AgentSummary) -> dict[str, Cell]:

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from o1coder_gym.reporting.colours import UNKNOWN
-from o1coder_gym.reporting.figures import curves_figure, problems_figure, write_figures
+from o1coder_gym.reporting.figures import (
+    curves_figure,
+    problems_figure,
+    reliability_figure,
+    spending_figure,
+    write_figures,
+)
 from o1coder_gym.reporting.pages.charts import curves_chart, spending_chart
 from o1coder_gym.reporting.pages.page import breakable, spec_words
 from o1coder_gym.reporting.pages.report_page import report_page
@@ -172,6 +178,20 @@ def test_figures_as_files(tmp_path):
         start = file.read_bytes()[:5]
         assert start == (b"<?xml" if file.suffix == ".svg" else b"\x89PNG\r")
     assert "best_of_n_random" in (tmp_path / "figures/solved_against_tokens.svg").read_text()
+
+
+def test_figures_say_what_their_bands_and_intervals_are():
+    pytest.importorskip("matplotlib")
+    found = report()
+    (bands,) = curves_figure(found.curves).axes
+    (spent,) = spending_figure(found.curves).axes
+    (scores,) = reliability_figure(found.reliability).axes
+    labels = [bands.get_ylabel(), spent.get_xlabel(), scores.get_ylabel()]
+    assert [label.partition("with ")[2] for label in labels] == [
+        "95 % bands",
+        "95 % intervals",
+        "95 % intervals",
+    ]
 
 
 def test_lines_on_the_axis_are_seen_whole():

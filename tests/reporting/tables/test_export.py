@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.reporting.tables.export import Grid, to_latex, write_grid
+from o1coder_gym.reporting.tables.export import Grid, to_csv, to_latex, write_grid
 
 GRID = Grid(
     "t", [{"agent": "mcts?c=1_4", "share": 0.5, "n": 1024}, {"agent": "a&b", "share": math.nan, "n": None}]
@@ -34,6 +34,26 @@ def test_latex_escapes_and_aligns() -> None:
         r"\bottomrule",
         r"\end{tabular}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "number", "latex"),
+    [
+        ("p", 0.0004, "$<$0.001"),
+        ("p_corrected", 0.0004, "$<$0.001"),
+        ("p", 0.0006, "0.001"),
+        ("difference", 0.0004, "0.000"),
+        ("flops", 296122163.2, r"$3.0\times10^{8}$"),
+        ("flops", 4e11, r"$4.0\times10^{11}$"),
+        ("tokens", 2_000_000, "2,000,000"),
+    ],
+)
+def test_latex_rounds_to_what_is_true_and_csv_keeps_all_digits(
+    column: str, number: float, latex: str
+) -> None:
+    grid = Grid("t", [{column: number}])
+    assert to_latex(grid).splitlines()[4] == rf"{latex} \\"
+    assert to_csv(grid) == f"{column}\n{number}\n"
 
 
 def test_parquet_is_read_back(tmp_path: Path) -> None:

@@ -199,6 +199,22 @@ def test_the_page_has_the_comparisons_of_the_terminal(
     page = (tmp_path / "page.html").read_text().replace("<wbr>", "")
     assert [words for words in told if words not in page] == []
     assert "<dt>problems</dt><dd>12 of toy</dd>" in page
+    one, other = (b, a) if b else ("mcts:width=4,simulations=16", "greedy")
+    assert f'<span class="kicker">comparison</span><h1>{one} against {other}</h1>' in page
+    assert f"<title>{one} against {other}</title>" in page
+
+
+def test_the_heading_of_a_page_of_many_is_short(run: Path, tmp_path: Path) -> None:
+    greedy, *others = (f"{run}#{end}" for end in ("greedy@512", "greedy@1024", "mcts@512", "mcts@1024"))
+    compare(
+        CompareSettings(a=greedy, b=others[0], others=tuple(others[1:]), export=(tmp_path / "page.html",))
+    )
+    assert f"<h1>{others[0]} and 2 more against {greedy}</h1>" in (tmp_path / "page.html").read_text()
+
+
+def test_an_unknown_ending_is_told_all_that_there_are(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"ends in \.csv, \.tex, \.parquet, \.html$"):
+        compare(CompareSettings(a=f"{run}", export=(tmp_path / "page.pdf",)))
 
 
 def test_an_agent_of_several_budgets_is_named_once(run: Path) -> None:

@@ -21,7 +21,7 @@ def grids() -> dict[str, Grid]:
         for agent in ("greedy", "mcts")
         for limit in (256, 512)
     ]  # fmt: skip
-    profile = {"greedy": {"wall": 1.5, "policy": 1.0}, "mcts": {"wall": 2.0}}
+    profile = {"greedy": {"wall": 1.5, "policy": 1.0, "requests": 7}, "mcts": {"wall": 2.0}}
     return {grid.name: grid for grid in run_grids(replace(make_report(rows), profile=profile))}
 
 
@@ -34,8 +34,8 @@ def test_times_are_called_what_they_are() -> None:
     assert [row["latency_s"] for row in found["results"].rows] == [None, 3.0, None, 3.0]
     assert "seconds_used" not in found["results"].rows[0]
     assert list(found["profile"].rows) == [
-        {"agent": "greedy", "wall_s": 1.5, "policy_s": 1.0},
-        {"agent": "mcts", "wall_s": 2.0, "policy_s": None},
+        {"agent": "greedy", "wall_s": 1.5, "policy_s": 1.0, "requests": 7},
+        {"agent": "mcts", "wall_s": 2.0, "policy_s": None, "requests": None},
     ]
 
 
