@@ -19,6 +19,7 @@ from o1coder_gym.experiments.training.node_judge import node_judge
 from o1coder_gym.models.trainers import check_start
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
@@ -165,7 +166,8 @@ def train_policy(
         samples: Sampled episodes per held-out problem, ≥ 1.
         resume: Whether to continue the run that `out` holds, from its last checkpoint.
         on_update: Called with each batch of episodes.
-        on_warning: Called with a line about problems that lack tests.
+        on_warning: Called with a line about problems that lack tests, or are both trained on and held out;
+            at the end with one where no episode passed.
 
     Raises:
         UsageError: When there are fewer problems than a batch needs.
@@ -187,7 +189,8 @@ def train_policy(
         # Generated once: ranks that made their own tests would reward the same program differently.
         further = ranks.from_first(lambda: generated_tests(plan.generator, rows, plan.tests, out))
         if folder is not None:
-            warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
+            shared = in_training(overlaps(rows, held_out, ways=SURE), len(held_out))
+            warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out), shared)
         with node_judge() as judge:
             process = ReasoningModel(
                 asked,
