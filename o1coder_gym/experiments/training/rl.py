@@ -211,7 +211,26 @@ def train_policy(
                 held_out=measured,
                 on_update=on_update,
             )
-        return TrainedPolicy(out / "model") if folder is None else _finished(plan, folder, measured)
+        if folder is None:
+            return TrainedPolicy(out / "model")
+        warn_of(on_warning, unrewarded(plan, list(folder.rows("updates"))))
+        return _finished(plan, folder, measured)
+
+
+def unrewarded(plan: RLPlan, updates: Sequence[Mapping[str, Any]]) -> str:
+    """Returns a sentence on a training in which no episode passed; empty if one did.
+
+    Args:
+        plan: Of the training; what a reward function of one's own pays is not known here.
+        updates: Its rows of ``updates.jsonl``.
+    """
+    if plan.settings.reward is not None or any(row.get("episodes/pass_rate") for row in updates):
+        return ""
+    learned = "the scorer alone was learned from" if plan.scorer else "there was no reward to learn from"
+    return (
+        f"no episode passed, so {learned}; try easier problems, a stronger --model or o1coder sft first, "
+        "or more --episodes, --max-steps or --max-tokens"
+    )
 
 
 def _finished(plan: RLPlan, folder: RunFolder, held_out: HeldOut | None) -> TrainedPolicy:
