@@ -182,6 +182,16 @@ def optional_folder(
     return contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
 
 
+def begun_with(folder: Path) -> Mapping[str, Any]:
+    """Returns the configuration that the run in a folder began with; empty where there is none.
+
+    Raises:
+        JournalError: When it cannot be read.
+    """
+    found = _read_config(folder / "config.json") or {}
+    return found.get("config") or {}
+
+
 class RowIndex:
     """Byte offsets of the rows of a JSONL file by a text field, 16 bytes a row. Mutable."""
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from o1coder_gym.cli.training.rl_policy import RLPolicySettings
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.envs.conformance import check_agent
+from o1coder_gym.errors import MissingExtraError
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_problems, load_rows
 from o1coder_gym.problems.validation import validate_rows
@@ -88,6 +90,20 @@ def test_the_problem_of_one_s_own_is_one(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text(line)
     (found,) = validate_rows(load_rows(str(tmp_path / "own.jsonl")), default_judge(), Limits())
     assert not found.failed
+    understood = {problem.prompt for problem in load_problems("micro")}
+    assert json.loads(line)["prompt"] in understood  # by the tiny model, which the text names to try it
+
+
+def test_the_words_that_install_are_those_of_the_errors() -> None:
+    words = str(MissingExtraError("matplotlib", "plots,train")).partition("run: ")[2]
+    assert README.count(words) == 2
+
+
+def test_training_says_that_generated_tests_are_rewarded_too() -> None:
+    (text,) = re.findall(r"^A line of `own.jsonl` is a problem.*?(?=\n\n)", README, flags=re.M | re.S)
+    assert "generated" in text
+    assert RLPolicySettings().tests.tests > 0
+    assert "`--tests 0`: your public tests alone" in text
 
 
 def test_the_table_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
@@ -12,13 +12,16 @@ from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
+from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.training.rl import RLPlan, TrainedPolicy, train_on_pairs, train_policy
 from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.models.lookup import DEFAULT_MODEL
+from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.tables.terminal_table import legend_text
 from o1coder_gym.runs import ranks
+from o1coder_gym.runs.journal import begun_with
 from o1coder_gym.runs.progress import warn
 from o1coder_gym.runs.provenance import file_hashes, input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked
@@ -30,7 +33,8 @@ class HeldOutSettings(Checked):
     """Held-out problems.
 
     Attributes:
-        held_out: What is measured before and after: a split of the set, or the name or path of another set.
+        held_out: What is measured before and after: a split of the set, or the name or path of another set;
+            training leaves its problems out.
         held_out_limit: First N held-out problems only.
         samples: Samples per held-out problem.
     """
@@ -86,7 +90,10 @@ class RLPairsSettings(Checked):
 def policy(settings: RLPolicySettings) -> None:
     """Train a policy on φ: GRPO and PPO-clip with credit per step, or the outcome-only control."""
     chosen, watched, run = settings.problems, settings.held_out, settings.run
+    held_out = _held_out(settings)
     rows = load_rows(chosen.problems, split=chosen.split)[: chosen.limit]
+    begun = begun_with(run.out).get("task_ids", ()) if run.resume and run.out else ()
+    rows = _apart(rows, held_out, begun)
     plan = RLPlan(
         model=settings.model,
         problems=chosen.problems,
@@ -103,7 +110,7 @@ def policy(settings: RLPolicySettings) -> None:
             plan,
             out,
             rows=rows,
-            held_out=_held_out(settings),
+            held_out=held_out,
             samples=watched.samples,
             resume=run.resume,
             on_warning=warn,
@@ -119,6 +126,20 @@ def _held_out(settings: RLPolicySettings) -> Sequence[ProblemRow]:
     here = watched.held_out in own.splits
     found = own.of_split(watched.held_out) if here else load_rows(watched.held_out).rows
     return found[: watched.held_out_limit]
+
+
+def _apart(
+    rows: Sequence[ProblemRow], held_out: Sequence[ProblemRow], begun: Collection[str]
+) -> Sequence[ProblemRow]:
+    """Leaves what is held out out of the training, but for problems that a resumed run began with."""
+    found = [one for one in overlaps(rows, held_out, ways=SURE) if one.a not in begun]
+    told, names = in_training(found, len(held_out)), {one.a for one in found}
+    apart = [row for row in rows if row.problem.task_id not in names]
+    if told and not apart:
+        raise UsageError(f"{told}, and no other is left to train on; name others with --held-out")
+    if told:
+        warn(f"{told}; left out of training")
+    return apart
 
 
 def dpo(settings: RLPairsSettings) -> None:

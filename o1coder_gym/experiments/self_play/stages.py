@@ -22,7 +22,7 @@ from o1coder_gym.experiments.training.rl import train_logged
 from o1coder_gym.experiments.training.sft import train_on_paths
 from o1coder_gym.policies import hf_spec
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.problems.likeness.overlap import overlaps
+from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
 from o1coder_gym.problems.likeness.trained_on import write_trained_on
 from o1coder_gym.problems.loading import SHARES, load_rows, with_splits
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
@@ -103,7 +103,7 @@ class RealStages:
         Args:
             config: Of the run.
             out: Folder of the run; generated tests are kept there.
-            on_warning: Called with a line about problems without public tests.
+            on_warning: Called with a line about problems without public tests, or in training and held out.
             search: Runs searches, for a caller that shows them.
 
         Raises:
@@ -132,8 +132,10 @@ class RealStages:
         limit = section.held_out_limit or None
         validation, test = (found.of_split(name)[:limit] for name in (section.validation, section.test))
         self.validation, self.test = self._held_out(validation), self._held_out(test)
-        self.overlap = overlaps(self._train, [*validation, *test], ways=("question", "tests"))
+        held_out = [*validation, *test]
+        self.overlap = overlaps(self._train, held_out, ways=SURE)
         """Training problems that are held out under another name."""
+        warn_of(on_warning, in_training(self.overlap, len(held_out)))
 
     def synthesize(self, learned: Learned, iteration: int, folder: Path) -> Path:
         """Searches this iteration's problems (Algorithm 1, steps 2 and 6); writes D ∪ D' into the folder."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from o1coder_gym.problems.hidden_tests import Evaluation
-from o1coder_gym.problems.loading import load_problems, load_rows
+from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.rewards import Schedule, load_schedule
 from o1coder_gym.runs.journal import RunFolder
@@ -99,7 +100,7 @@ def train_choice(
         out: The run folder; the result serves as the agent ``choice_ppo?path=OUT``.
         resume: Whether to continue the run that `out` holds, also further than it was to go.
         on_progress: Called after each update.
-        on_warning: Called with a line about problems without public tests.
+        on_warning: Called with a line about problems without public tests, or both trained on and held out.
 
     Returns:
         ``steps``, and what ``random`` and ``learned`` choices reach on the same tasks and first proposals: of
@@ -115,7 +116,10 @@ def train_choice(
     training = _training(settings, schedule)
     row = asdict(training)
     del row["steps"]  # a resumed run may go further
-    warn_of(on_warning, without_visible_tests(load_problems(settings.problems, split=settings.split)))
+    rows = load_rows(settings.problems, split=settings.split)
+    held_out = load_rows(settings.problems, split=settings.held_out) if settings.held_out else ()
+    shared = in_training(overlaps(rows, held_out, ways=SURE), len(held_out))
+    warn_of(on_warning, without_visible_tests(rows), shared)
     with RunFolder.open(out, {**row, "alpha": settings.training.alpha}, resume=resume) as folder:
         chooser = train(training, out, resume=resume, alpha=schedule, on_progress=on_progress)
         result = _compared(chooser, training, settings, folder)

@@ -19,6 +19,7 @@ from o1coder_gym.experiments.training.node_judge import node_judge
 from o1coder_gym.models.trainers import check_start
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
+from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
@@ -165,7 +166,8 @@ def train_policy(
         samples: Sampled episodes per held-out problem, ≥ 1.
         resume: Whether to continue the run that `out` holds, from its last checkpoint.
         on_update: Called with each batch of episodes.
-        on_warning: Called with a line about problems that lack tests.
+        on_warning: Called with a line about problems that lack tests, or are both trained on and held out;
+            at the end with one where no episode passed.
 
     Raises:
         UsageError: When there are fewer problems than a batch needs.
@@ -187,7 +189,8 @@ def train_policy(
         # Generated once: ranks that made their own tests would reward the same program differently.
         further = ranks.from_first(lambda: generated_tests(plan.generator, rows, plan.tests, out))
         if folder is not None:
-            warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out))
+            shared = in_training(overlaps(rows, held_out, ways=SURE), len(held_out))
+            warn_of(on_warning, without_visible_tests(rows, further), without_hidden_tests(held_out), shared)
         with node_judge() as judge:
             process = ReasoningModel(
                 asked,
@@ -208,7 +211,26 @@ def train_policy(
                 held_out=measured,
                 on_update=on_update,
             )
-        return TrainedPolicy(out / "model") if folder is None else _finished(plan, folder, measured)
+        if folder is None:
+            return TrainedPolicy(out / "model")
+        warn_of(on_warning, unrewarded(plan, list(folder.rows("updates"))))
+        return _finished(plan, folder, measured)
+
+
+def unrewarded(plan: RLPlan, updates: Sequence[Mapping[str, Any]]) -> str:
+    """Returns a sentence on a training in which no episode passed; empty if one did.
+
+    Args:
+        plan: Of the training; what a reward function of one's own pays is not known here.
+        updates: Its rows of ``updates.jsonl``.
+    """
+    if plan.settings.reward is not None or any(row.get("episodes/pass_rate") for row in updates):
+        return ""
+    learned = "the scorer alone was learned from" if plan.scorer else "there was no reward to learn from"
+    return (
+        f"no episode passed, so {learned}; try easier problems, a stronger --model or o1coder sft first, "
+        "or more --episodes, --max-steps or --max-tokens"
+    )
 
 
 def _finished(plan: RLPlan, folder: RunFolder, held_out: HeldOut | None) -> TrainedPolicy:

@@ -17,6 +17,7 @@ from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
 from o1coder_gym.policies import hf_spec, load_policy
+from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
@@ -80,7 +81,7 @@ def fine_tune(
         out: The run folder: ``model``, checkpoints, quality.json.
         resume: Whether to continue from the last checkpoint in `out`.
         tell: Called with a line per measurement.
-        on_warning: Called with a line about problems that lack tests.
+        on_warning: Called with a line about problems that lack tests, or are both trained on and measured.
 
     Returns:
         The row of the training: ``model``, ``metrics`` and, where something was measured, ``quality``.
@@ -91,6 +92,9 @@ def fine_tune(
     """
     found, measured = read_data(settings.data), settings.measured
     problems = load_rows(measured.evaluate, split=measured.split) if measured.evaluate is not None else ()
+    problems = problems[: measured.limit]
+    trained = [ProblemRow(problem, ()) for problem in found.of_split("train").problems]
+    warn_of(on_warning, in_training(overlaps(trained, problems, ways=SURE), len(problems)))
     hub = settings.push_to_hub
     result = train_on_paths(
         settings.model, found, settings.data, out, settings.training, resume=resume, push_to_hub=hub
@@ -100,7 +104,7 @@ def fine_tune(
         told = settings.training.template_arguments
         specs = hf_spec(settings.model, told), hf_spec(str(result.model))
         tell = tell or (lambda line: None)
-        row["quality"] = _quality(specs, measured, problems[: measured.limit], found.format, tell, on_warning)
+        row["quality"] = _quality(specs, measured, problems, found.format, tell, on_warning)
         (out / QUALITY).write_text(json.dumps(row["quality"], indent=2) + "\n")
     return row
 

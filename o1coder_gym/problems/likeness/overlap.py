@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.likeness.identity import question_key, question_words
+from o1coder_gym.problems.missing_tests import NAMED
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.sandbox.trial import Output
@@ -24,6 +25,8 @@ from o1coder_gym.types import AssertTest, CallTest, CheckTest, StdioTest, Submis
 
 WAYS = ("question", "tests", "text", "behaviour")
 """Equal words; half of the smaller one's tests and two, or one and a rare name; near texts; equal results."""
+SURE = ("question", "tests")
+"""Those without near texts and behaviour, which two different problems may share."""
 NEAR = 0.6
 """Share of three-word pieces in common (Jaccard) from which texts are near."""
 _WITHIN = 0.9
@@ -88,6 +91,22 @@ def overlaps(
         Likeness(a[one].problem.task_id, b[other].problem.task_id, way)
         for (one, other), way in sorted(found.items())
     ]
+
+
+def in_training(found: Sequence[Likeness], held_out: int) -> str:
+    """Returns a sentence on held-out problems that are training problems too; empty if there are none.
+
+    Args:
+        found: The training's overlaps with what is held out.
+        held_out: How many problems are held out.
+    """
+    if not found:
+        return ""
+    pairs = {one.b: one.a for one in found}
+    names = [b if a == b else f"{b} is {a}" for b, a in pairs.items()]
+    more = ", …" if len(names) > NAMED else ""
+    are = "is also a training problem" if len(names) == 1 else "are also training problems"
+    return f"{len(names)} of {held_out} held-out problems {are} ({', '.join(names[:NAMED])}{more})"
 
 
 Pairs = Iterable[tuple[int, int]]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from o1coder_gym.problems.likeness.identity import question_key, split_of
-from o1coder_gym.problems.likeness.overlap import Likeness, overlaps
+from o1coder_gym.problems.likeness.overlap import Likeness, in_training, overlaps
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.sandbox import Judge
@@ -152,3 +152,20 @@ def test_the_sets_that_are_known_to_overlap() -> None:
     again = {(one.a, one.b) for one in overlaps(mbpp, sanitized)}
     missed = [row for row in sanitized if (row.problem.task_id,) * 2 not in again]
     assert len(missed) <= 0.04 * len(sanitized)  # 17 of 427 have a new name and new tests
+
+
+@pytest.mark.parametrize(
+    ("pairs", "line"),
+    [
+        ([], ""),
+        ([("own/1", "own/1")], "1 of 5 held-out problems is also a training problem (own/1)"),
+        # two of a training are one held-out problem
+        ([("a", "x"), ("b", "x")], "1 of 5 held-out problems is also a training problem (x is b)"),
+        (
+            [(name, name) for name in "abcd"],
+            "4 of 5 held-out problems are also training problems (a, b, c, …)",
+        ),
+    ],
+)
+def test_held_out_problems_of_a_training_are_named(pairs: list[tuple[str, str]], line: str) -> None:
+    assert in_training([Likeness(a, b, "question") for a, b in pairs], 5) == line
