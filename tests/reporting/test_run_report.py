@@ -154,6 +154,8 @@ def test_an_agent_that_ended_by_itself_is_said_to():
 def test_where_the_time_went_is_summed_over_seeds_and_parts(tmp_path):
     for name, seed in (("a", 0), ("a", 1), ("b", 0)):
         with RunFolder.open(tmp_path / name, {}, resume=True) as folder:
-            folder.append(PROFILE, {"agent": "mcts", "seed": seed, "seconds": {"wall": 2.0, "policy": 0.5}})
-    assert read_profile(tmp_path) == {"mcts": {"wall": 6.0, "policy": 1.5}}
+            folder.append(PROFILE, {"agent": "mcts", "seed": seed, "seconds": {"wall": 2.0, "requests": 3}})
+    found = read_profile(tmp_path)
+    assert found == {"mcts": {"wall": 6.0, "requests": 9}}
+    assert isinstance(found["mcts"]["requests"], int)  # a count, also in tables
     assert read_profile(tmp_path / "nothing") == {}
