@@ -39,14 +39,15 @@ class ReportSettings(Checked):
     as_json: AsJson = False
 
 
-def report(settings: ReportSettings) -> None:
+def report(settings: ReportSettings) -> int:
     """Write the report of a run: tables, figures and pages of search trees.
 
     Of a run of rl policy or selfplay: its learning curve as a figure, its rows as a table. Of prm eval: the
-    reliability of the scorer likewise.
+    reliability of the scorer likewise. Exits with 1 where figures of --export could not be drawn.
     """
     run = settings.run
-    kinds = [kind for kind in settings.export if kind not in SUFFIXES] or ["png", "svg"]
+    asked = [kind for kind in settings.export if kind not in SUFFIXES]
+    kinds = asked or ["png", "svg"]
     pages: list[Path] = []
     if grids := learning_grids(run):
         draw = partial(write_curves, grids[0], run / FIGURES, kinds)
@@ -56,12 +57,15 @@ def report(settings: ReportSettings) -> None:
         draw = partial(write_figures, found, run / FIGURES, kinds)
     tables = write_tables(grids, run / "tables", [kind for kind in settings.export if kind in SUFFIXES])
     figures: list[Path] = []
+    status = 0
     if settings.figures:
         try:
             figures = draw()
         except MissingExtraError as error:
+            status = 1 if asked else 0
             notes().print(f"no figures: {error}", markup=False, soft_wrap=True)
     _tell({"pages": pages, "tables": tables, "figures": figures}, settings.as_json)
+    return status
 
 
 def _tell(written: Mapping[str, Sequence[Path]], as_json: bool) -> None:

@@ -45,6 +45,20 @@ def test_runs_that_learn_have_a_figure_and_a_table(o1coder, name, rows, rate, tm
     assert figure.read_bytes()[:5] == b"%PDF-"
 
 
+@pytest.mark.parametrize(
+    ("export", "status"),
+    [("pdf", 1), ("svg", 1), (None, 0)],
+    ids=["asked for pdf", "asked for svg", "by default"],
+)
+def test_figures_that_were_asked_for_and_are_missing_fail(o1coder, export, status, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (tmp_path / "updates.jsonl").write_text("".join(json.dumps(row) + "\n" for row in UPDATES))
+    done = o1coder("report", tmp_path, "--export", "csv", *(("--export", export) if export else ()))
+    assert done.returncode == status
+    assert "no figures: matplotlib is not installed; run: pip install 'o1coder-gym[plots]'" in done.stderr
+    assert done.stdout.split() == [str(tmp_path / "tables" / "updates.csv")]
+
+
 def test_folders_of_self_play_are_whole(tmp_path):
     row = STAGES[0] | {"policy": "RUN/iteration-00/rl/model"}
     (tmp_path / "curve.jsonl").write_text(json.dumps(row) + "\n")
