@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from o1coder_gym.agents import load_agent
@@ -30,7 +30,7 @@ from o1coder_gym.process_data.sources import search_source, source_id
 from o1coder_gym.process_data.store import is_written
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import package_versions
+from o1coder_gym.runs.provenance import file_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.store import generated_tests, read_tests
 
@@ -116,6 +116,7 @@ def synthesize(
     acting_agents([plan.agent])
     load_executor(executor)
     rows = rows or planned_rows(plan.problems, plan.task_ids)
+    plan = replace(plan, files=file_hashes(plan.problems))
     earlier = [read_data(path) for path in add]
     errors: list[O1CoderError] = []
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:

@@ -103,7 +103,7 @@ class Crew:
             needs: The resources of each.
         """
         self._cluster = cluster
-        # No restarts by Ray: `_Run` has to know which piece was lost, and how often.
+        # No restarts by Ray: the crew has to know which piece was lost, and how often.
         kind = cluster.remote(_Process).options(num_cpus=needs.cpus, num_gpus=needs.gpus, max_restarts=0)
         self._start = partial(kind.remote, os.getcwd(), max(1, int(needs.cpus)))
         self._processes = [self._start() for _ in range(workers)]

@@ -78,6 +78,18 @@ def synthesis(problems: str, policy: str) -> SynthesisPlan:
     )
 
 
+def test_a_run_does_not_continue_with_another_problem_file(
+    plan: Plan, synthesis: SynthesisPlan, problems: str, tmp_path: Path
+) -> None:
+    run_benchmark(plan, tmp_path / "bench")
+    synthesize(synthesis, tmp_path / "data")
+    Path(problems).write_text(json.dumps(PROBLEM | {"prompt": "Return x and x."}) + "\n")
+    with pytest.raises(JournalError, match="differs in: files"):
+        run_benchmark(plan, tmp_path / "bench", resume=True)
+    with pytest.raises(JournalError, match="differs in: files"):
+        synthesize(synthesis, tmp_path / "data", resume=True)
+
+
 def command(*words: object) -> str:
     """Returns what a command that succeeds prints on standard output."""
     done = call(*words)

@@ -23,7 +23,7 @@ from o1coder_gym.reporting.tables.terminal_table import legend_text
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.journal import begun_with
 from o1coder_gym.runs.progress import warn
-from o1coder_gym.runs.provenance import file_hashes, input_hashes
+from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import DataFolder, GeneratedTests, ProblemSettings, RunSettings, StepSettings
 
@@ -100,7 +100,6 @@ def policy(settings: RLPolicySettings) -> None:
         task_ids=tuple(row.problem.task_id for row in rows),
         settings=settings.training,
         inputs=input_hashes(f"hf:{settings.model}", settings.steps.scorer, settings.training.reward),
-        files=file_hashes(chosen.problems),
         **asdict(settings.steps),
         **asdict(settings.tests),
     )

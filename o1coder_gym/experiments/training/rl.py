@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,13 @@ from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.journal import FILES, RunFolder, optional_folder
-from o1coder_gym.runs.provenance import Provenance, content_hash, input_hashes, package_versions
+from o1coder_gym.runs.provenance import (
+    Provenance,
+    content_hash,
+    file_hashes,
+    input_hashes,
+    package_versions,
+)
 from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
@@ -177,6 +183,7 @@ def train_policy(
         PolicyError: When a server that is to sample does not answer.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids)
+    plan = replace(plan, files=file_hashes(plan.problems))
     plan.settings.check_problems(len(rows))
     check_start(plan.model, plan.settings, "trl", "peft")
     check_sampler(plan.settings.sampler)
