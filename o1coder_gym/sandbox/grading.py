@@ -189,6 +189,18 @@ def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: fl
     return Verdict(worst.outcome, tuple(results), cpu_s, error)
 
 
+def unjudged(tests: int, reason: str, cpu_s: float = 0.0) -> Verdict:
+    """Returns the verdict of a failure of the judge, which says nothing about the program.
+
+    Args:
+        tests: How many the program has.
+        reason: What failed.
+        cpu_s: CPU time that was spent on it before.
+    """
+    failed = CaseResult(Outcome.INFRASTRUCTURE, None, reason)
+    return Verdict(Outcome.INFRASTRUCTURE, (failed,) * tests, cpu_s, reason)
+
+
 def _after_begin(answer: bytes, run: Run) -> list[Frame]:
     """Returns the frames behind the BEGUN frame of a confined process; none without it."""
     # Bounded by what was asked: a flood of empty frames (a megabyte holds 100,000) costs no time here.

@@ -18,6 +18,7 @@ from o1coder_gym.sandbox.grading import (
     grade,
     grade_checker,
     returned,
+    unjudged,
 )
 from o1coder_gym.sandbox.plan import CallRun, NoRun, RepeatedRun, Run, StdioRun, TesterRun, plan, repeated
 from o1coder_gym.sandbox.values.repeatable import repeatable
@@ -196,8 +197,7 @@ class Trial:
 
     def infrastructure(self, reason: str) -> Verdict:
         """Returns the verdict of a failure of the judge, which says nothing about the program."""
-        failed = CaseResult(Outcome.INFRASTRUCTURE, None, reason)
-        return Verdict(Outcome.INFRASTRUCTURE, (failed,) * len(self.submission.tests), self._cpu_s, reason)
+        return unjudged(len(self.submission.tests), reason, self._cpu_s)
 
     def _joined(self, runs: Sequence[Run]) -> list[Run]:
         """Merges the whole-program runs into one process if the program is safe to repeat in it."""

@@ -26,9 +26,10 @@ from typing import Any
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.sandbox.callers.asking import AskedJudge
 from o1coder_gym.sandbox.callers.concurrent_judge import ConcurrentJudge
+from o1coder_gym.sandbox.grading import unjudged
 from o1coder_gym.sandbox.judge import default_judge
 from o1coder_gym.sandbox.trial import Output
-from o1coder_gym.types import CaseResult, Outcome, Submission, Verdict
+from o1coder_gym.types import Outcome, Submission, Verdict
 
 WORKERS_PER_PROCESS = 4
 """Workers that one process keeps busy, see benchmarks/README.md."""
@@ -51,8 +52,7 @@ class _Question:
         tests = self.submission.tests
         if self.method == "submit_run":
             return tuple(Output(None, Outcome.INFRASTRUCTURE, reason) for _ in tests)
-        failed = CaseResult(Outcome.INFRASTRUCTURE, None, reason)
-        return Verdict(Outcome.INFRASTRUCTURE, (failed,) * len(tests), error=reason)
+        return unjudged(len(tests), reason)
 
 
 class JudgePool(AskedJudge):
