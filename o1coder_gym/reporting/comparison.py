@@ -7,7 +7,7 @@ corrected for the number of comparisons. A run says what it could have shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -209,6 +209,23 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
+def corrected_within(
+    comparisons: Sequence[Comparison], families: Sequence[Hashable | None]
+) -> list[Comparison]:
+    """Corrects the tests within each family, as `corrected` does.
+
+    Args:
+        comparisons: Of all families.
+        families: The family of each; None is none, and leaves the test as it is.
+    """
+    found = list(comparisons)
+    for family in {*families} - {None}:
+        members = [place for place, one in enumerate(families) if one == family]
+        for place, one in zip(members, corrected([found[place] for place in members]), strict=True):
+            found[place] = one
+    return found
+
+
 def compare_with(rows: Sequence[ResultRow], baseline: str) -> list[Comparison]:
     """Compares every setting with the baseline's of the same problems, policy, format and budget.
 
@@ -246,11 +263,9 @@ def comparisons(
         other = partner(setting, groups, baseline, format)
         if other != setting and other in groups:
             found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
-    for budget in {setting.budget for setting in found}:
-        # Nobody asks whether the oracle is better, for it looks at the hidden tests: no part of the family.
-        family = [one for one in found if one.budget == budget and name_of(one.agent) != ORACLE]
-        found.update(zip(family, corrected([found[setting] for setting in family]), strict=True))
-    return found
+    # Nobody asks whether the oracle is better, for it looks at the hidden tests: no part of the family.
+    families = [None if name_of(setting.agent) == ORACLE else setting.budget for setting in found]
+    return dict(zip(found, corrected_within([*found.values()], families), strict=True))
 
 
 def partner(setting: Setting, groups: Container[Setting], baseline: str, format: str | None) -> Setting:

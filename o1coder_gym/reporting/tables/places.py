@@ -14,7 +14,7 @@ from o1coder_gym.reporting.comparison import (
     changes,
     compare_rows,
     comparisons,
-    corrected,
+    corrected_within,
     partner,
 )
 from o1coder_gym.reporting.results import (
@@ -148,12 +148,9 @@ def compare_places(places: Sequence[Place], baseline: str, format: str | None = 
         return _within(places[0], baseline, format)
     first, *others = places
     pairs = [pair for other in others for pair in _across(other, first)]
-    for budget in {pair.budget for pair in pairs}:
-        family = [place for place, pair in enumerate(pairs) if pair.budget == budget and not pair.of_oracle]
-        values = corrected([pairs[place].comparison for place in family])
-        for place, one in zip(family, values, strict=True):
-            pairs[place] = replace(pairs[place], comparison=one)
-    return pairs
+    families = [None if pair.of_oracle else pair.budget for pair in pairs]
+    values = corrected_within([pair.comparison for pair in pairs], families)
+    return [replace(pair, comparison=one) for pair, one in zip(pairs, values, strict=True)]
 
 
 def _within(place: Place, baseline: str, format: str | None) -> list[Pair]:
