@@ -7,6 +7,7 @@ from importlib.metadata import packages_distributions, version
 import pytest
 
 BORROWED = {
+    "atexit._run_exitfuncs": "the end of an interrupted command (cli/main.py)",
     "transformers.cache_utils.CacheLayerMixin": "the engine's cache of rows (policies/hf/row_cache.py)",
     "transformers.cache_utils.CacheLayerMixin.lazy_initialization": "the same",
     "transformers.integrations.sdpa_attention.sdpa_attention_forward": "attention (policies/hf)",

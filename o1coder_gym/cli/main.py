@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -93,6 +95,24 @@ def main(words: Sequence[str] | None = None) -> int:
         The exit status: 0 done, 1 the work failed, 2 usage.
     """
     return main_of(app, words)
+
+
+def console() -> None:
+    """Runs the command line and ends the process with its status, also while a model's call is under way.
+
+    A run that was interrupted leaves threads inside such calls. Before 3.14 Python unwinds them when it ends,
+    which C++ does not allow: torch would abort the process instead.
+    """
+    try:
+        status = main()
+    except SystemExit as end:
+        status = end.code
+    if not any(thread.name.startswith("o1coder-") for thread in threading.enumerate()):
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else 1)
 
 
 def main_of(command: App, words: Sequence[str] | None = None) -> int:
@@ -200,4 +220,4 @@ def _worded(error: CycloptsError) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

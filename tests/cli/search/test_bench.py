@@ -184,6 +184,48 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_there(o1coder, arguments, tmp
     assert len(rows(tmp_path / "run")) == 6
 
 
+BUSY = """
+from pathlib import Path
+
+import torch
+
+class Busy:
+    def propose(self, states, *rest, **options):
+        square = torch.ones(900, 900)
+        Path("called").touch()
+        while True:
+            square = square @ square
+"""
+"""A policy that is inside torch whenever it is interrupted."""
+
+
+def test_a_model_that_is_interrupted_in_the_middle_of_a_call_ends_without_an_abort(problems, tmp_path):
+    (tmp_path / "busy.py").write_text(BUSY)
+    command = [sys.executable, "-m", "o1coder_gym", "bench", "--problems", str(problems), "--no-controls"]
+    command += [
+        "--policy",
+        f"{tmp_path / 'busy.py'}:Busy",
+        "--agent",
+        "greedy",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while process.poll() is None and not (tmp_path / "called").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    assert "terminate" not in errors
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_is_kept_and_goes_on(o1coder, problems, tmp_path, sent):
     row = json.loads(problems.read_text().splitlines()[0])
