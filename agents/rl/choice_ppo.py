@@ -29,7 +29,6 @@ from o1coder_gym.errors import (
 )
 from o1coder_gym.metrics.estimates import estimate_share
 from o1coder_gym.models.trainers import require_same
-from o1coder_gym.queries import Advance, Part, Propose, Search, advance, propose
 from o1coder_gym.rewards import Schedule, end_value, standing
 from o1coder_gym.runs.files import replacing, write_whole
 from o1coder_gym.runs.provenance import input_hashes
@@ -37,6 +36,7 @@ from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition
+from o1coder_gym.types.queries import Advance, Part, Propose, Search, advance, propose
 
 try:
     import torch

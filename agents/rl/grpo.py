@@ -35,10 +35,10 @@ from o1coder_gym.models.checkpoints import load_weights, weight_type
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.trainers import Assembly, lora, passes, provenance, train
 from o1coder_gym.problems.likeness.trained_on import keys_of
-from o1coder_gym.protocols import Model
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.steps.formats import StepFormat
+from o1coder_gym.types.protocols import Model
 
 try:
     import torch

@@ -37,10 +37,10 @@ from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.server.abilities import Abilities
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
-from o1coder_gym.protocols import Policy
 from o1coder_gym.specs import Spec, parse, registry
 from o1coder_gym.specs.parameters import Count
 from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.types.protocols import Policy
 
 _LOG = logging.getLogger(__name__)
 

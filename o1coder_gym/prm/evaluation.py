@@ -14,9 +14,9 @@ from o1coder_gym.metrics import Bin, calibration_error, reliability
 from o1coder_gym.metrics.estimates import Estimate, estimate, estimate_difference, estimate_share
 from o1coder_gym.prm.metrics import accuracy, auc, expected_best_of, pair_accuracy
 from o1coder_gym.process_data import PrefixRow, ProcessData
-from o1coder_gym.protocols import StepScorer
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.types import State
+from o1coder_gym.types.protocols import StepScorer
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, Pr
 from o1coder_gym.process_data.dataset import assembled, each_once
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.process_data.sources import source_id
-from o1coder_gym.protocols import Judge
 from o1coder_gym.types import ActionType, Outcome, Problem, Submission, Tests
+from o1coder_gym.types.protocols import Judge
 
 
 def harvest(

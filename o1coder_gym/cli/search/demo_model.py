@@ -24,11 +24,11 @@ from o1coder_gym.policies.engine import Generate
 from o1coder_gym.policies.loading import prepare
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.reporting.results import ResultRow, summarize
 from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Usage
+from o1coder_gym.types.queries import Advance, Answer, Query
 
 CHOSEN = ("starter/004-longest-winning-streak", "starter/020-split-bill", "starter/043-tally-marks")
 """Chosen by hand: a model of half a billion weights solves them now and then, not always."""

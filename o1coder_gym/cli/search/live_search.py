@@ -13,10 +13,10 @@ from rich.text import Text
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.cli.search.live_text import LivePicture
-from o1coder_gym.queries import Answer, Query
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import terminal_tree
 from o1coder_gym.types import Problem, Usage
+from o1coder_gym.types.queries import Answer, Query
 
 LEGEND = "● thought  ■ program · v: value W / N, orange 0 to teal 1 · N: visits"
 

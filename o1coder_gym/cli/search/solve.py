@@ -20,7 +20,6 @@ from o1coder_gym.experiments.solving import solve as solve_rows
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
@@ -49,6 +48,7 @@ from o1coder_gym.types import (
     Usage,
     Verdict,
 )
+from o1coder_gym.types.queries import Advance, Answer, Propose, Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,11 +28,11 @@ from o1coder_gym.experiments.measures.reproduction import (
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.tables.terminal_table import legend_text
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, Resume
+from o1coder_gym.types.protocols import Policy
 
 _VERDICTS = {True: "same", False: "differs", None: "–"}
 

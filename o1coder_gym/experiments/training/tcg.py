@@ -15,7 +15,6 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.likeness.trained_on import trained_on, write_trained_on
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import FILES, RunFolder, optional_folder
 from o1coder_gym.runs.provenance import content_hash, file_hashes, input_hashes
@@ -50,6 +49,7 @@ from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
 from o1coder_gym.tcg.training.separation import build_separating
 from o1coder_gym.tcg.training.training import train
 from o1coder_gym.types import GeneratedTests, Problem, TestCase
+from o1coder_gym.types.protocols import TestGenerator
 
 PROGRAMS = "programs"
 """Name of the file of sampled programs in a run folder; --programs reads it."""

@@ -8,13 +8,13 @@ from functools import partial
 from typing import TypeAlias
 
 from o1coder_gym.problems.rows import ProblemRow, case_to_json
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import Executor, serial
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.quality.measures import MUTANTS, ProblemQuality, measure
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.types import GeneratedTests, Problem
+from o1coder_gym.types.protocols import TestGenerator
 
 Evaluated: TypeAlias = tuple[list[GeneratedTests], list[ProblemQuality]]
 """Tests of a batch of problems, and their quality."""

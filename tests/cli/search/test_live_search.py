@@ -8,8 +8,8 @@ from o1coder_gym.agents.greedy import greedy
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.cli.search.live_search import LiveSearch
 from o1coder_gym.cli.search.live_text import SideBySide
-from o1coder_gym.queries import Propose
 from o1coder_gym.types import ActionType, Problem, Proposal, State, Step, Transition, Usage
+from o1coder_gym.types.queries import Propose
 
 
 def grown() -> Tree:
