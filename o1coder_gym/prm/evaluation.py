@@ -70,6 +70,24 @@ class ScorerReport:
         """Returns a JSON-able dict, NaN as None."""
         return _without_nan(asdict(self))
 
+    def estimates(self) -> dict[str, Estimate]:
+        """Returns the estimates by the names that a table gives them."""
+        named = {
+            "AUC": self.auc,
+            "accuracy": self.accuracy,
+            "pair accuracy": self.pair_accuracy,
+            "calibration error": self.calibration_error,
+            **{f"AUC, step {depth}": one for depth, one in self.auc_by_depth.items()},
+        }
+        choices = {f"best of {self.n}": self.best_of}
+        choices |= {f"best of {self.n}, step {depth}": one for depth, one in self.best_of_by_depth.items()}
+        for name, choice in choices.items():
+            named[f"{name}: random"] = choice.random
+            named[f"{name}: log-probability"] = choice.logprob
+            named[f"{name}: scorer"] = choice.scorer
+            named[f"{name}: lift over random"] = choice.lift
+        return named
+
 
 def evaluate_scorer(
     scorer: StepScorer, data: ProcessData, *, n: int = 8, soft: bool = False, resamples: int = 1000

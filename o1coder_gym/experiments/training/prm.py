@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSe
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
+from o1coder_gym.prm.public import PUBLIC, PublicModel
 from o1coder_gym.prm.training.calibrating import CalibrationReport, unseen
 from o1coder_gym.prm.training.calibrating import calibrate as calibrate_model
 from o1coder_gym.problems.likeness.trained_on import trained_on
@@ -202,6 +203,11 @@ def scores(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
     found = (score for piece in run(partial(_scored, settings.scorer), pieces) for score in piece)
     for row, score in zip(part.prefixes, found, strict=True):
         yield {**row.state.to_row(), "score": score, "value": row.value, "hard": row.hard}
+
+
+def public_scorers() -> Mapping[str, PublicModel]:
+    """Returns the public process reward models by the names that ``prm:NAME`` takes: ``o1coder prm list``."""
+    return PUBLIC
 
 
 def _read_elsewhere(cached: CachedScorer, scorer: str, items: Sequence[Item], executor: str) -> None:
