@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.cli.search.demo_tiny import verdict_words
 from o1coder_gym.cli.search.live_text import SideBySide
@@ -107,7 +106,7 @@ class _Column:
         self._place = place
         self._taken = ""
 
-    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+    def __call__(self, task: object, query: Query, answer: Answer, usage: Usage) -> None:
         """Takes a step in; an observer for the driver."""
         if isinstance(query, Advance):
             self._taken += f"{query.action.strip()}\n\n"

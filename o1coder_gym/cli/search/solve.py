@@ -11,7 +11,6 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
-from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable
@@ -136,7 +135,7 @@ class Narrator:
         self._tokens: dict[tuple[State, str], int] = {}
         self._printed: set[str] = set()
 
-    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+    def __call__(self, task: object, query: Query, answer: Answer, usage: Usage) -> None:
         """Told of each answered query by the driver."""
         if isinstance(query, Propose) and isinstance(answer, tuple):
             self._tokens |= {(query.state, sample.text): sample.tokens for sample in answer}
