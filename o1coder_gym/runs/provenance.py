@@ -151,5 +151,5 @@ def _own_file(spec: str) -> Path | None:
 
 
 def artefact_path(spec: str) -> Path:
-    """Returns the folder that a spec names, if any: RUN/model of ``prm:RUN/model?dtype=bfloat16``."""
-    return Path(re.sub(r"^\w+:|\?.*$", "", spec))
+    """Returns what a spec names, if anything: RUN/model of ``prm:RUN/model?…``, FILE.py of ``FILE.py:X``."""
+    return file_of(spec) or Path(re.sub(r"^\w+:|\?.*$", "", spec))
