@@ -33,8 +33,8 @@ from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import RANDOM_PICK, NoAnswersError, Report, run_benchmark
 from o1coder_gym.experiments.tools import Plan
-from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.loading import parameters_of
 from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.problems.rows import ProblemRow

@@ -16,10 +16,9 @@ from o1coder_gym.agents.driver.cache import CachedPolicy
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.hf.engine import auto_dtype
-from o1coder_gym.policies.loading import prepare
+from o1coder_gym.policies.loading import parameters_of, prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
