@@ -342,7 +342,7 @@ def train_policy(
         out=out,
         resume=resume,
         assemble=partial(_assembled, weights, model, task_ids, out, settings, step_format, monitor),
-        keys=keys_of(map(model.problem, task_ids), weights),
+        keys=keys_of(map(model.problem, task_ids)),
     )
     return train(training).model
 

@@ -28,9 +28,7 @@ from o1coder_gym.models.trainers import (
     train_once,
     trainer_arguments,
 )
-from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.runs import ranks
-from o1coder_gym.settings import to_row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -82,15 +80,13 @@ def finetune(
             with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
-    # What the first model had learned, this one has learned too.
-    keys = keys_of((), model).union(learned)
     training = Assembly(
-        made=provenance(stage, model, data, to_row(settings)),
+        made=provenance(stage, model, data, settings),
         out=out,
         resume=resume,
         assemble=partial(_assembled, stage, model, (train_rows, validation_rows), out, settings, encode),
         save=_save_with_adapters,
-        keys=keys,
+        keys=learned,
     )
     result = train_once(training, partial(check_start, model, settings, "trl", "peft", "datasets"))
     if push_to_hub is not None and ranks.is_first():

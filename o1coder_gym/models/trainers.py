@@ -28,12 +28,12 @@ from o1coder_gym.models.checkpoints import (
 )
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.memory import check_memory, gib, peak_memory
-from o1coder_gym.problems.likeness.trained_on import write_keys
+from o1coder_gym.problems.likeness.trained_on import keys_of, write_keys
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.files import write_whole
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.runs.provenance import Provenance, input_hashes, leaves, package_versions
-from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Positive, Range, check_fields, to_row
 from o1coder_gym.settings.groups import Dtype, TemplateArguments
 
 
@@ -142,11 +142,20 @@ def last_evaluation(trainer: Any) -> dict[str, float]:
     return dict(measured[-1]) if measured else trainer.evaluate()
 
 
-def provenance(stage: str, model: str, data: str, settings: Mapping[str, Any]) -> Provenance:
-    """Returns the provenance of a training's model: settings, start, data, versions."""
+def provenance(stage: str, model: str, data: str, settings: Any, **further: str) -> Provenance:
+    """Returns the provenance of a training's model.
+
+    Args:
+        stage: Which training.
+        model: What it starts from.
+        data: Hash of what it learns from.
+        settings: Dataclass of its settings, or a dict of them.
+        further: Whatever else it depends on.
+    """
+    row = settings if isinstance(settings, dict) else to_row(settings)
     inputs = {"data": data} | input_hashes(model)
     versions = package_versions("torch", "transformers", "trl", "peft")
-    return Provenance(stage, {"model": model, "settings": dict(settings)}, inputs, versions)
+    return Provenance(stage, {"model": model, "settings": {**further, **row}}, inputs, versions)
 
 
 class Trained(Protocol):
@@ -286,7 +295,8 @@ class Assembly:
         resume: Whether to go on from the last checkpoint, if there is one.
         assemble: Makes its trainer.
         save: Saves its model.
-        keys: Of the questions that it learns from (`trained_on.keys_of`), kept in run folder and model.
+        keys: Of the questions that it learns from (`trained_on.keys_of`), kept in run folder and model beside
+            those that its first model had learned from.
     """
 
     made: Provenance
@@ -312,7 +322,7 @@ def train(training: Assembly) -> TrainingResult:
     with training.on_all_ranks():
         checkpoint = begin(made, out, training.resume)
         if ranks.is_first():
-            write_keys(out, training.keys)  # for `rl export`, should this run be stopped
+            write_keys(out, _all_learned(made, training.keys))  # for `rl export`, should this run be stopped
         trainer, figures = training.assemble(checkpoint)
         metrics = run(trainer, checkpoint) | figures
         if not ranks.is_first():
@@ -418,7 +428,7 @@ def write_result(
         keys: Of the questions that it learned from.
         trained: The model; if it has adapters, their α is written down.
     """
-    write_keys(out / MODEL, keys)
+    write_keys(out / MODEL, _all_learned(made, keys))
     write_card(out / MODEL, made, metrics, trained)
     settings = dict(made.config["settings"])
     stage = f"{made.stage} {settings.pop('objective', '')}".rstrip()
@@ -426,6 +436,11 @@ def write_result(
     report |= alpha_of(trained) | {"metrics": numbers(metrics)}
     write_whole(out / "training.json", json.dumps(report, indent=2) + "\n")
     return read_result(out)
+
+
+def _all_learned(made: Provenance, keys: Collection[str]) -> set[str]:
+    """Adds the keys of the questions that the first model had learned from."""
+    return keys_of((), made.config["model"]).union(keys)
 
 
 def read_result(out: Path) -> TrainingResult:

@@ -18,7 +18,6 @@ from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
-from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
@@ -145,7 +144,7 @@ def train_on_paths(
         settings,
         encode=path_encoder(found),
         data=data_hash(data),
-        learned=keys_of(found.of_split("train").problems),
+        learned=found.learned_keys(),
         resume=resume,
         push_to_hub=push_to_hub,
     )

@@ -54,11 +54,9 @@ from o1coder_gym.prm.training.head import (
     pointwise_probe,
 )
 from o1coder_gym.prm.training.hidden_states import Reading, open_reading
-from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs import ranks
-from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import load_format
 
 if TYPE_CHECKING:
@@ -104,7 +102,7 @@ def train_prm(
     require_objective(objective)
     rows = read_data(data)
     training = Assembly(
-        made=provenance(STAGE, model, data_hash(data), {"objective": objective, **to_row(settings)}),
+        made=provenance(STAGE, model, data_hash(data), settings, objective=objective),
         out=out,
         resume=resume,
         assemble=partial(_assembled, model, data, rows, out, objective, settings),
@@ -115,7 +113,7 @@ def train_prm(
             rows.format,
             objective,
         ),
-        keys=keys_of(rows.of_split("train").problems, model),
+        keys=rows.learned_keys(),
     )
     return train_once(training, partial(check_start, model, settings, "peft", "accelerate"))
 
