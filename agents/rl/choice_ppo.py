@@ -27,7 +27,7 @@ from o1coder_gym.errors import (
     UnknownNameError,
     UsageError,
 )
-from o1coder_gym.models.trainers import require_same
+from o1coder_gym.models.training import require_same
 from o1coder_gym.rewards import Schedule, end_value, standing
 from o1coder_gym.runs.files import replacing, write_whole
 from o1coder_gym.runs.provenance import input_hashes

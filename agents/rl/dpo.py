@@ -19,7 +19,7 @@ from o1coder_gym.models.batches.row_order import filled, order_rows
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.checkpoints import load_weights
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import Assembly, lora, passes, provenance, train
+from o1coder_gym.models.training import Assembly, lora, passes, provenance, train
 from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.runs.provenance import content_hash
@@ -30,7 +30,7 @@ try:
     from datasets import Dataset
     from trl import DPOConfig
 
-    from o1coder_gym.models.pairs import PairTrainer
+    from o1coder_gym.models.training.pairs import PairTrainer
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 

@@ -47,7 +47,7 @@ MOVED = {
     "envs.spaces": "envs.interactions.text",
     "envs.text": "envs.interactions.text",
     "evaluation": "problems.hidden_tests",
-    "finetuning": "models.finetuning",
+    "finetuning": "models.training.finetuning",
     "formats": "steps.formats",
     "journal": "runs.journal",
     "models.projection": "models.batches.projection",
@@ -78,6 +78,8 @@ MOVED = {
     "tcg.selection": "tcg.checking.selection",
     "tcg.solutions": "tcg.checking.solutions",
     "models.conversion": "models.sources.conversion",
+    "models.finetuning": "models.training.finetuning",
+    "models.trainers": "models.training",
     "models.weights": "models.sources.weights",
     "weights": "models.sources.weights",
 }

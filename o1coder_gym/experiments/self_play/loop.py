@@ -28,7 +28,7 @@ from o1coder_gym.experiments.self_play.config import SelfPlayConfig
 from o1coder_gym.experiments.self_play.stages import Learned, RealStages, Stages, StagesOnGPUs
 from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
-from o1coder_gym.models.trainers import check_start
+from o1coder_gym.models.training import check_start
 from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve

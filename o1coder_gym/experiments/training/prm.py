@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from o1coder_gym.agents.driver.cache import CachedScorer
 from o1coder_gym.errors import require
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSettings
+from o1coder_gym.models.training import PRM_SETTINGS, TrainingResult, TrainingSettings
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer

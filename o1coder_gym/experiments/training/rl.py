@@ -16,7 +16,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
 from o1coder_gym.experiments.training.node_judge import node_judge
-from o1coder_gym.models.trainers import check_start
+from o1coder_gym.models.training import check_start
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps

@@ -13,9 +13,9 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import compared, policy_quality
 from o1coder_gym.experiments.self_play.config import SFT
 from o1coder_gym.experiments.training.path_tokens import path_encoder
-from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
+from o1coder_gym.models.training import TrainingResult, TrainingSettings
+from o1coder_gym.models.training.finetuning import finetune
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
 from o1coder_gym.problems.loading import load_rows
@@ -118,7 +118,7 @@ def train_on_paths(
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
-    """Trains a policy on whole passing paths (Algorithm 1, step 3), as `models.finetuning.finetune` does.
+    """Trains a policy on whole passing paths (Algorithm 1, step 3), as `finetuning.finetune` does.
 
     Args:
         model: Known name, Hub id or folder.

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from o1coder_gym.errors import require
 from o1coder_gym.models.checkpoints import MODEL
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import (
+from o1coder_gym.models.training import (
     PRM_SETTINGS,
     TrainingResult,
     provenance,

@@ -23,7 +23,7 @@ from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import (
+from o1coder_gym.models.training import (
     PRM_SETTINGS,
     Assembly,
     MeasuredByLabel,

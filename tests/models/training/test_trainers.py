@@ -6,7 +6,7 @@ import pytest
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.trainers import TrainingSettings, lora
+from o1coder_gym.models.training import TrainingSettings, lora
 
 pytest.importorskip("peft")
 

@@ -16,7 +16,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import load_weights, quiet
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import (
+from o1coder_gym.models.training import (
     Assembly,
     MeasuredByLabel,
     TrainingResult,
@@ -204,7 +204,7 @@ def _trainer(
     from o1coder_gym.models.batches.projection import project_completions_only
     from o1coder_gym.models.batches.row_order import filled, order_rows
     from o1coder_gym.models.batches.shared_prefixes import share_prefixes
-    from o1coder_gym.models.pairs import PairTrainer
+    from o1coder_gym.models.training.pairs import PairTrainer
 
     project_completions_only()
     share_prefixes(model)
