@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.sampling.choice import read_sampler
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.training import arguments, check_batch, that_divides
+from o1coder_gym.models.training import arguments
+from o1coder_gym.models.training.settings import check_batch, that_divides
 from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
 from o1coder_gym.settings import (
     FILE_ONLY,

@@ -79,7 +79,7 @@ MOVED = {
     "tcg.solutions": "tcg.checking.solutions",
     "models.conversion": "models.sources.conversion",
     "models.finetuning": "models.training.finetuning",
-    "models.trainers": "models.training",
+    "models.trainers": "models.training.settings",
     "models.weights": "models.sources.weights",
     "weights": "models.sources.weights",
 }

@@ -10,7 +10,10 @@ import pytest
 from o1coder_gym.errors import UsageError
 from o1coder_gym.models import memory
 from o1coder_gym.models.memory import check_memory, free_bytes
-from o1coder_gym.models.training import REPORT_TO, TrainingSettings, check_start, starting
+from o1coder_gym.models.training import starting
+from o1coder_gym.models.training.arguments import REPORT_TO
+from o1coder_gym.models.training.settings import TrainingSettings
+from o1coder_gym.models.training.starting import check_start
 
 GIB = 1 << 30
 

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import json
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from o1coder_gym.models.card import numbers
+from o1coder_gym.errors import O1CoderError
+from o1coder_gym.models.card import alpha_of, numbers, write_card
 from o1coder_gym.models.checkpoints import MODEL, quiet, save_merged, whole
 from o1coder_gym.models.memory import gib, peak_memory
-from o1coder_gym.models.training.results import TrainingResult, read_result, write_learned, write_result
 from o1coder_gym.models.training.starting import begin
+from o1coder_gym.problems.likeness.trained_on import keys_of, write_keys
 from o1coder_gym.runs import ranks
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.runs.progress import notes
 from o1coder_gym.runs.provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """A finished training.
+
+    Attributes:
+        model: Folder of the trained model, LoRA merged in; a policy spec takes it as ``hf:FOLDER``.
+        metrics: Last values by name, e.g. ``train_loss``, ``eval_loss``.
+    """
+
+    model: Path
+    metrics: Mapping[str, float]
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict."""
+        return {"model": str(self.model), "metrics": dict(self.metrics)}
+
 
 Assemble: TypeAlias = Callable[[str | None], tuple[Any, dict[str, Any]]]
 """Makes a trainer of transformers, and figures of its data, given the checkpoint to go on from or None."""
@@ -129,3 +150,42 @@ def last_evaluation(trainer: Any) -> dict[str, float]:
     state = trainer.state
     measured = [row for row in state.log_history if "eval_loss" in row and row["step"] == state.global_step]
     return dict(measured[-1]) if measured else trainer.evaluate()
+
+
+def write_result(
+    out: Path, made: Provenance, metrics: Mapping[str, Any], keys: Collection[str], trained: Any = None
+) -> TrainingResult:
+    """Writes ``training.json``, and beside the saved model its card and the questions; returns the result.
+
+    Args:
+        out: Run folder.
+        made: What the model was made of.
+        metrics: Those that are finite numbers are kept.
+        keys: Of the questions that it learned from.
+        trained: The model; if it has adapters, their α is written down.
+    """
+    write_learned(out / MODEL, made, keys)
+    write_card(out / MODEL, made, metrics, trained)
+    settings = dict(made.config["settings"])
+    stage = f"{made.stage} {settings.pop('objective', '')}".rstrip()
+    report = {"stage": stage, "model": made.config["model"], "settings": settings}
+    report |= alpha_of(trained) | {"metrics": numbers(metrics)}
+    write_json(out / "training.json", report)
+    return read_result(out)
+
+
+def read_result(out: Path) -> TrainingResult:
+    """Reads what `write_result` wrote.
+
+    Raises:
+        O1CoderError: When the folder holds no finished training.
+    """
+    try:
+        return TrainingResult(out / MODEL, json.loads((out / "training.json").read_text())["metrics"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise O1CoderError(f"{out} holds no finished training") from error
+
+
+def write_learned(folder: Path, made: Provenance, keys: Collection[str]) -> None:
+    """Writes which questions a model learned from, those that its first model had learned from too."""
+    write_keys(folder, keys_of((), made.config["model"]).union(keys))

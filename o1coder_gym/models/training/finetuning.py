@@ -16,18 +16,10 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import load_weights, quiet
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.training import (
-    Assembly,
-    MeasuredByLabel,
-    TrainingResult,
-    TrainingSettings,
-    check_start,
-    lora,
-    provenance,
-    save_policy,
-    train_once,
-    trainer_arguments,
-)
+from o1coder_gym.models.training.arguments import MeasuredByLabel, lora, trainer_arguments
+from o1coder_gym.models.training.assembly import Assembly, TrainingResult, save_policy, train_once
+from o1coder_gym.models.training.settings import TrainingSettings
+from o1coder_gym.models.training.starting import check_start, provenance
 from o1coder_gym.runs import ranks
 
 if TYPE_CHECKING:

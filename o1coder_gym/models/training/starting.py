@@ -13,7 +13,7 @@ from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.memory import check_memory
 from o1coder_gym.models.training.arguments import report_to
 from o1coder_gym.runs import ranks
-from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.runs.provenance import Provenance, input_hashes, leaves, package_versions
 from o1coder_gym.settings import to_row
 
@@ -92,7 +92,7 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
         require_same(out, json.loads(started.read_text()), wanted)
     if ranks.is_first():
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(started, json.dumps(wanted, indent=2) + "\n")
+        write_json(started, wanted)
     return checkpoint
 
 

@@ -14,13 +14,9 @@ from typing import Any, Literal
 from o1coder_gym.errors import require
 from o1coder_gym.models.checkpoints import MODEL
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.training import (
-    PRM_SETTINGS,
-    TrainingResult,
-    provenance,
-    read_result,
-    write_result,
-)
+from o1coder_gym.models.training.assembly import TrainingResult, read_result, write_result
+from o1coder_gym.models.training.settings import PRM_SETTINGS
+from o1coder_gym.models.training.starting import provenance
 from o1coder_gym.prm.training.hidden_states import open_reading
 from o1coder_gym.prm.training.trainer import (
     OBJECTIVES,

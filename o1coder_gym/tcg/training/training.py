@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from o1coder_gym.models.training import TrainingResult, TrainingSettings
+from o1coder_gym.models.training.assembly import TrainingResult
 from o1coder_gym.models.training.finetuning import finetune
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.runs.provenance import content_hash

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.models.training import provenance, read_result, write_result
+from o1coder_gym.models.training.assembly import read_result, write_result
+from o1coder_gym.models.training.starting import provenance
 from o1coder_gym.problems.likeness.trained_on import keys_of, trained_on, write_trained_on
 from o1coder_gym.types import Problem
 
