@@ -27,9 +27,9 @@ from o1coder_gym.errors import (
     UnknownNameError,
     UsageError,
 )
-from o1coder_gym.models.training import require_same
+from o1coder_gym.models.training.starting import require_same
 from o1coder_gym.rewards import Schedule, end_value, standing
-from o1coder_gym.runs.files import replacing, write_whole
+from o1coder_gym.runs.files import replacing, write_json
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps import choices
@@ -367,7 +367,7 @@ def _describe(folder: Path, training: Training, features: Features, sampling: Sa
     row = {"training": asdict(training), "inputs": _inputs(training)}
     row |= {"features": asdict(features), "sampling": asdict(sampling)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / DESCRIPTION, json.dumps(row, indent=2) + "\n")
+    write_json(folder / DESCRIPTION, row)
 
 
 @lru_cache(maxsize=4)

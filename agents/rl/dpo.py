@@ -19,7 +19,10 @@ from o1coder_gym.models.batches.row_order import filled, order_rows
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.checkpoints import load_weights
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.training import Assembly, lora, passes, provenance, train
+from o1coder_gym.models.training.arguments import lora
+from o1coder_gym.models.training.assembly import Assembly, train
+from o1coder_gym.models.training.settings import passes
+from o1coder_gym.models.training.starting import provenance
 from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.runs.provenance import content_hash

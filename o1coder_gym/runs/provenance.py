@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.specs.own_code import file_of
 
 FILE = "provenance.json"
@@ -47,7 +47,7 @@ class Provenance:
 
     def write(self, folder: Path) -> None:
         """Writes ``provenance.json``, which marks the artefact as finished."""
-        write_whole(folder / FILE, json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
+        write_json(folder / FILE, {"hash": self.hash, **asdict(self)})
 
     def made(self, folder: Path) -> bool:
         """Returns whether the folder holds a finished artefact of exactly this provenance."""

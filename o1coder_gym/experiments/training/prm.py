@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from o1coder_gym.agents.driver.cache import CachedScorer
 from o1coder_gym.errors import require
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.training import PRM_SETTINGS, TrainingResult, TrainingSettings
+from o1coder_gym.models.training.assembly import TrainingResult
+from o1coder_gym.models.training.settings import PRM_SETTINGS, TrainingSettings
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
@@ -24,6 +24,7 @@ from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.executors import cut, load_executor
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.runs.journal import optional_folder
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Without
@@ -179,7 +180,7 @@ def measure_scorer(
     if seen := trained_on(scorer, part.problems):
         row["trained_on"] = seen
     if out is not None:
-        (out / "report.json").write_text(json.dumps(row, indent=2) + "\n")
+        write_json(out / "report.json", row)
         draw_reliability(report.bins, out / "reliability.png", scorer)
     return report, row
 

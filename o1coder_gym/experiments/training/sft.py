@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,9 @@ from o1coder_gym.experiments.measures.held_out import compared, policy_quality
 from o1coder_gym.experiments.self_play.config import SFT
 from o1coder_gym.experiments.training.path_tokens import path_encoder
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.training import TrainingResult, TrainingSettings
+from o1coder_gym.models.training.assembly import TrainingResult
 from o1coder_gym.models.training.finetuning import finetune
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
 from o1coder_gym.problems.loading import load_rows
@@ -24,6 +24,7 @@ from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs import ranks
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Without
 from o1coder_gym.settings.groups import DataFolder, ModelName, PushToHub
@@ -104,7 +105,7 @@ def fine_tune(
         specs = hf_spec(settings.model, told), hf_spec(str(result.model))
         tell = tell or (lambda line: None)
         row["quality"] = _quality(specs, measured, problems, found.format, tell, on_warning)
-        (out / QUALITY).write_text(json.dumps(row["quality"], indent=2) + "\n")
+        write_json(out / QUALITY, row["quality"])
     return row
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics.estimates import Estimate
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.training import TrainingResult, TrainingSettings
+from o1coder_gym.models.training.assembly import TrainingResult
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.likeness.trained_on import trained_on, write_trained_on
 from o1coder_gym.problems.loading import load_rows
