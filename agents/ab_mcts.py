@@ -24,10 +24,10 @@ from o1coder_gym.agents.search.priors import no_prior
 from o1coder_gym.agents.search.simulation import fewest_samples
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import Part, Search
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.specs.parameters import AtLeastOne, Share
 from o1coder_gym.types import Problem, Sampling, State
+from o1coder_gym.types.queries import Part, Search
 
 JEFFREYS = 0.5
 """Both parameters of the Beta prior of an arm."""

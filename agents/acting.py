@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from o1coder_gym.agents.best_of_n import best_of_n
-from o1coder_gym.protocols import LONGEST_ACTION
-from o1coder_gym.queries import Search
 from o1coder_gym.types import Problem, Sampling, State
+from o1coder_gym.types.protocols import LONGEST_ACTION
+from o1coder_gym.types.queries import Search
 
 SAMPLING = Sampling(max_tokens=LONGEST_ACTION)
 """What is asked of an acting agent, which samples as it likes."""

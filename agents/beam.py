@@ -14,10 +14,10 @@ from typing import TypeAlias
 from o1coder_gym.agents.search.expansion import reach
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import BudgetExhausted, UsageError
-from o1coder_gym.queries import Part, Search, score
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.specs.parameters import AtLeastOne, Share
 from o1coder_gym.types import Problem, Sampling, State
+from o1coder_gym.types.queries import Part, Search, score
 
 Rank: TypeAlias = Callable[[Sequence[Node]], Part[list[float]]]
 """Ranks unfinished nodes: one number each, higher is better. May ask for scores."""

@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from o1coder_gym.agents.search.rollouts import Rollout, follow
 from o1coder_gym.errors import BudgetExhausted, UsageError
-from o1coder_gym.queries import Search, Turns
 from o1coder_gym.rewards import standing
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.specs.parameters import AtLeastOne
 from o1coder_gym.types import Problem, Sampling, SearchResult, State
+from o1coder_gym.types.queries import Search, Turns
 
 ROLLOUTS = 8
 """Rollouts where neither the user nor a budget says how many."""

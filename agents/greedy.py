@@ -12,10 +12,10 @@ from o1coder_gym.agents.beam import Rank, beam, by_likelihood
 from o1coder_gym.agents.search.rollouts import Rollout, follow
 from o1coder_gym.agents.search.tree import Node
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import Part, Search
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.specs.parameters import AtLeastOne, Share
 from o1coder_gym.types import GREEDY, Problem, Sampling, SearchResult, State
+from o1coder_gym.types.queries import Part, Search
 
 
 def greedy(problem: Problem, root: State, *, max_tokens: AtLeastOne = GREEDY.max_tokens) -> Search:

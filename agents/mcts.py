@@ -34,9 +34,9 @@ from o1coder_gym.agents.search.selection import uct as uct_formula
 from o1coder_gym.agents.search.simulation import Rules
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import Search
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Sampling, State
+from o1coder_gym.types.queries import Search
 
 WIDENING_C = 0.3
 """Exploration constant of UCT on the path to a node that is sampled beyond its width."""

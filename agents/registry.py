@@ -26,12 +26,12 @@ from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.search.selection import puct as select_by_puct
 from o1coder_gym.agents.search.selection import uct, uct_virtual_loss
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.queries import Agent, Search
 from o1coder_gym.specs import Spec, parse, registry
 from o1coder_gym.specs.own_code import is_place
 from o1coder_gym.specs.parameters import Hints, Range
 from o1coder_gym.tcg.checking.selection import SCORES, Score
 from o1coder_gym.types import Problem, State
+from o1coder_gym.types.queries import Agent, Search
 
 AGENTS: MutableMapping[str, Callable[..., Any]] = registry.BuiltIn("agent")
 """The agents of this project by name."""

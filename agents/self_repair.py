@@ -7,10 +7,10 @@ from contextlib import suppress
 from o1coder_gym.agents.best_of_n import ROLLOUTS, by_tests, chosen
 from o1coder_gym.agents.search.rollouts import Rollout, follow
 from o1coder_gym.errors import BudgetExhausted, UsageError
-from o1coder_gym.queries import Part, Search
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.specs.parameters import AtLeastOne, Count
 from o1coder_gym.types import ActionType, Problem, Sampling, State, Step
+from o1coder_gym.types.queries import Part, Search
 
 
 def self_repair(

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from o1coder_gym.envs.interactions.interaction import Cursor, FirstTerms, base_info
 from o1coder_gym.envs.interactions.text import messages, observation
 from o1coder_gym.errors import PolicyError
-from o1coder_gym.protocols import LONGEST_ACTION, ActingAgent
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State
+from o1coder_gym.types.protocols import LONGEST_ACTION, ActingAgent
 
 _KEPT = 1024
 """Agents that are kept, for the problems of a server never end. A problem that comes again gets a new one,

@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 from o1coder_gym.envs import feedback
 from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
 from o1coder_gym.problems.answers.programs import submission
-from o1coder_gym.protocols import Judge, StepScorer
-from o1coder_gym.queries import Execute, Executed
 from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_action
 from o1coder_gym.tcg.checking.execution import OutputJudge, Program, observe
@@ -31,6 +29,8 @@ from o1coder_gym.types import (
     Transition,
     Verdict,
 )
+from o1coder_gym.types.protocols import Judge, StepScorer
+from o1coder_gym.types.queries import Execute, Executed
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")

@@ -15,10 +15,10 @@ from typing import Any
 
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.rewards import RewardConstants, RewardFunction, load_reward
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Submission, Tests, Verdict
+from o1coder_gym.types.protocols import Policy, StepScorer
 
 TESTS = ("public", "generated")
 """What a program may be run against: the public tests, or generated ones beside them."""

@@ -26,7 +26,7 @@ BORROWED = {
     "trl.GRPOTrainer._get_per_token_logps_and_entropies": "rows with branches (agents/rl/grpo.py)",
     "trl.GRPOTrainer._prepare_inputs": "prompts that are computed once (agents/rl/grpo.py)",
     "trl.DPOTrainer._compute_loss": "the likelihood of better steps (agents/rl/dpo.py)",
-    "trl.DPOTrainer._prepare_dataset": "pairs that are tokens (agents/rl/dpo.py, models/finetuning.py)",
+    "trl.DPOTrainer._prepare_dataset": "pairs that are tokens (agents/rl/dpo.py, finetuning.py)",
     "vllm.v1.sample.logits_processor.LogitsProcessor": "own draws (policies/vllm/draws.py)",
     "vllm.v1.sample.logits_processor.builtin.process_dict_updates": "own draws (policies/vllm/draws.py)",
     "vllm.LLM.reset_prefix_cache": "counted prefixes (policies/vllm/engine.py)",

@@ -26,7 +26,6 @@ from o1coder_gym.agents.choosing.selectors import Program, choose_program, judge
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import MOST_INPUTS, Agent, Ask, Execute, Part, Search, ask, execute
 from o1coder_gym.runs.context import ALONE, SearchContext, begin
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.tcg import template
@@ -40,6 +39,7 @@ from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.tcg.checking.selection import Score
 from o1coder_gym.tcg.language_model import SAMPLING
 from o1coder_gym.types import Outcome, Parting, Problem, SearchResult, State
+from o1coder_gym.types.queries import MOST_INPUTS, Agent, Ask, Execute, Part, Search, ask, execute
 
 
 @dataclass(frozen=True, slots=True)

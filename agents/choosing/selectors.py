@@ -17,13 +17,13 @@ from typing import TypeAlias
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.search.leaf_values import Aggregate, scores_of_states
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import Agent, Answer, Part, Search
 from o1coder_gym.rewards import end_value, standing
 from o1coder_gym.runs.context import ALONE, SearchContext, begin
 from o1coder_gym.tcg.checking.agreement import Same
 from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.tcg.checking.selection import Score, matrix_of
 from o1coder_gym.types import Outcome, Problem, Proposal, SearchResult, State, Transition, Verdict
+from o1coder_gym.types.queries import Agent, Answer, Part, Search
 
 Action: TypeAlias = tuple[State, str]
 

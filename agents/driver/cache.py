@@ -16,10 +16,10 @@ from typing import Any, Generic, TypeVar
 
 from o1coder_gym.agents.driver.replies import read_proposals, read_score, write_proposals, write_score
 from o1coder_gym.problems.rows import case_to_json
-from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, State
+from o1coder_gym.types.protocols import Policy, StepScorer
 
 Q = TypeVar("Q")
 A = TypeVar("A")

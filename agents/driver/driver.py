@@ -28,9 +28,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from o1coder_gym.agents.driver.run import ANSWERS, Parts, Run, check
 from o1coder_gym.agents.driver.tasks import Feed, Observer, Profile, Task, TaskResult
-from o1coder_gym.protocols import Model, Policy, StepScorer
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.types.protocols import Model, Policy, StepScorer
 
 __all__ = ["ANSWERS", "Driver", "Observer", "Task", "TaskResult"]
 

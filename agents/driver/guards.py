@@ -14,7 +14,6 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar, get_args
 
 from o1coder_gym.errors import ConformanceError, O1CoderError, PolicyError, ScorerError
-from o1coder_gym.queries import MOST_INPUTS, Advance, Answer, Ask, Execute, Executed, Propose, Query, Score
 from o1coder_gym.types import (
     CaseResult,
     Finish,
@@ -29,6 +28,17 @@ from o1coder_gym.types import (
     State,
     Transition,
     Verdict,
+)
+from o1coder_gym.types.queries import (
+    MOST_INPUTS,
+    Advance,
+    Answer,
+    Ask,
+    Execute,
+    Executed,
+    Propose,
+    Query,
+    Score,
 )
 
 Payload: TypeAlias = PolicyRequest | tuple[State, str] | tuple[Problem, State] | Execute

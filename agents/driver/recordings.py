@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query
 from o1coder_gym.types import Proposal, Sampling, State, Transition, Usage
+from o1coder_gym.types.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from o1coder_gym.agents.driver.guards import Payload
-from o1coder_gym.queries import Answer, Execute, Executed
 from o1coder_gym.runs.seeds import digest
 from o1coder_gym.types import (
     ActionType,
@@ -22,6 +21,7 @@ from o1coder_gym.types import (
     Transition,
     Verdict,
 )
+from o1coder_gym.types.queries import Answer, Execute, Executed
 
 
 def name_of(payload: Payload) -> str:

@@ -26,11 +26,11 @@ from o1coder_gym.errors import (
     ScorerError,
     UsageError,
 )
-from o1coder_gym.protocols import Model, Policy, StepScorer
-from o1coder_gym.queries import Execute
 from o1coder_gym.runs.budget import ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, State, Usage
+from o1coder_gym.types.protocols import Model, Policy, StepScorer
+from o1coder_gym.types.queries import Execute
 
 _LOG = logging.getLogger(__name__)
 

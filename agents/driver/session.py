@@ -28,11 +28,11 @@ from o1coder_gym.agents.driver.lanes import Request
 from o1coder_gym.agents.driver.replies import name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
-from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Grant, Meter, ModelSizes
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.specs.own_code import last_frame
 from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
+from o1coder_gym.types.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 
 UNPAID_TURNS = 1000
 """Turns in a row that may cost nothing of what the budget limits (unlimited: no token, no program)."""

@@ -17,9 +17,9 @@ from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.session import UNPAID_TURNS, agent_failure
 from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, O1CoderError
-from o1coder_gym.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Budget, Meter, ModelSizes
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
+from o1coder_gym.types.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 
 
 @dataclass(frozen=True, slots=True)

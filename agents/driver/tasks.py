@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from o1coder_gym.errors import O1CoderError, UsageError
-from o1coder_gym.protocols import Policy
-from o1coder_gym.queries import Agent, Answer, Query, Search
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, UNLIMITED, Budget, ModelSizes
 from o1coder_gym.runs.context import SearchContext, begin
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Problem, SearchResult, State, Usage
+from o1coder_gym.types.protocols import Policy
+from o1coder_gym.types.queries import Agent, Answer, Query, Search
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ read the same features (`steps.choices.Features`), which are kept beside the wei
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -27,16 +27,15 @@ from o1coder_gym.errors import (
     UnknownNameError,
     UsageError,
 )
-from o1coder_gym.metrics.estimates import estimate_share
-from o1coder_gym.models.trainers import require_same
-from o1coder_gym.queries import Advance, Part, Propose, Search, advance, propose
+from o1coder_gym.models.training.starting import require_same
 from o1coder_gym.rewards import Schedule, end_value, standing
-from o1coder_gym.runs.files import replacing, write_whole
+from o1coder_gym.runs.files import replacing, write_json
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer
 from o1coder_gym.types import Outcome, Problem, Sampling, SearchResult, State, Transition
+from o1coder_gym.types.queries import Advance, Part, Propose, Search, advance, propose
 
 try:
     import torch
@@ -115,18 +114,23 @@ class Evaluation:
     """The results of a chooser's episodes.
 
     Attributes:
-        episodes: Number of episodes.
-        successes: Episodes whose program passed all tests, the public ones unless told otherwise.
+        solved: By problem, whether the program of each episode passed all tests, the public ones unless told
+            otherwise.
         mean_return: Mean sum of rewards.
-        interval: 95 % interval of the share of successes; the episodes of one problem stay together.
-        rough: Whether the interval is, see `metrics.Estimate`.
     """
 
-    episodes: int
-    successes: int
+    solved: Mapping[str, Sequence[bool]]
     mean_return: float
-    interval: tuple[float, float]
-    rough: bool = False
+
+    @property
+    def episodes(self) -> int:
+        """Number of episodes."""
+        return sum(map(len, self.solved.values()))
+
+    @property
+    def successes(self) -> int:
+        """Episodes whose program passed."""
+        return sum(map(sum, self.solved.values()))
 
     @property
     def success_rate(self) -> float:
@@ -229,11 +233,7 @@ def evaluate(
             # A caller that holds hidden tests passes `solves`; this module never sees them.
             success = info["is_success"] if solves is None else solves(end)
             solved.setdefault(info["task_id"], []).append(bool(success))
-    # By problem: episodes of one problem are not independent, so the interval resamples problems.
-    counts = [len(found) for found in solved.values()]
-    share = estimate_share([sum(found) / len(found) for found in solved.values()], counts)
-    successes = sum(map(sum, solved.values()))
-    return Evaluation(episodes, successes, total / episodes, (share.low, share.high), share.rough)
+    return Evaluation(solved, total / episodes)
 
 
 def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
@@ -367,7 +367,7 @@ def _describe(folder: Path, training: Training, features: Features, sampling: Sa
     row = {"training": asdict(training), "inputs": _inputs(training)}
     row |= {"features": asdict(features), "sampling": asdict(sampling)}
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / DESCRIPTION, json.dumps(row, indent=2) + "\n")
+    write_json(folder / DESCRIPTION, row)
 
 
 @lru_cache(maxsize=4)

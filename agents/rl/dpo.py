@@ -19,12 +19,13 @@ from o1coder_gym.models.batches.row_order import filled, order_rows
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.checkpoints import load_weights
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import Assembly, lora, passes, provenance, train
+from o1coder_gym.models.training.arguments import lora
+from o1coder_gym.models.training.assembly import Assembly, train
+from o1coder_gym.models.training.settings import passes
+from o1coder_gym.models.training.starting import provenance
 from o1coder_gym.policies.token_text import TokenText, step_tokens
-from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.runs.provenance import content_hash
-from o1coder_gym.settings import to_row
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import Problem
 
@@ -32,7 +33,7 @@ try:
     from datasets import Dataset
     from trl import DPOConfig
 
-    from o1coder_gym.models.pairs import PairTrainer
+    from o1coder_gym.models.training.pairs import PairTrainer
 except ImportError as error:
     raise MissingExtraError("trl", "train") from error
 
@@ -68,13 +69,14 @@ def train_dpo(
     """
     chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
     # Only where it is set: folders of runs without a reference keep the hash that they were begun with.
-    told = to_row(settings) | ({"reference": reference} if reference else {})
+    further = {"reference": reference} if reference else {}
+    digest = content_hash([pair.to_row() for pair in chosen])
     training = Assembly(
-        made=provenance("rl dpo", weights, content_hash([pair.to_row() for pair in chosen]), told),
+        made=provenance("rl dpo", weights, digest, settings, **further),
         out=out,
         resume=resume,
         assemble=partial(_assembled, weights, data, chosen, out, settings, step_format, reference),
-        keys=keys_of(data.of_split("train").problems, weights),
+        keys=data.learned_keys(),
     )
     return train(training).model
 

@@ -14,11 +14,11 @@ from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.rl.token_rows import Sample, TokenRow, row_of
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.policies import LanguageModelPolicy
-from o1coder_gym.protocols import Model
 from o1coder_gym.rewards import fractional_outcome, outcome_reward
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps.formats import StepFormat, is_prose
 from o1coder_gym.types import ActionType, Problem, Proposal, Sampling, State, Transition
+from o1coder_gym.types.protocols import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,15 @@ from o1coder_gym.models.batches.projection import project_completions_only
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.checkpoints import load_weights, weight_type
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import Assembly, lora, passes, provenance, train
+from o1coder_gym.models.training.arguments import lora
+from o1coder_gym.models.training.assembly import Assembly, train
+from o1coder_gym.models.training.settings import passes
+from o1coder_gym.models.training.starting import provenance
 from o1coder_gym.problems.likeness.trained_on import keys_of
-from o1coder_gym.protocols import Model
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.steps.formats import StepFormat
+from o1coder_gym.types.protocols import Model
 
 try:
     import torch
@@ -342,7 +345,7 @@ def train_policy(
         out=out,
         resume=resume,
         assemble=partial(_assembled, weights, model, task_ids, out, settings, step_format, monitor),
-        keys=keys_of(map(model.problem, task_ids), weights),
+        keys=keys_of(map(model.problem, task_ids)),
     )
     return train(training).model
 

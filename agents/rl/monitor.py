@@ -12,9 +12,9 @@ from o1coder_gym.agents.rl.credit import Scored, weight_of_outcome
 from o1coder_gym.agents.rl.episodes import metrics
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.protocols import Policy
 from o1coder_gym.rewards import process_return
 from o1coder_gym.runs import ranks
+from o1coder_gym.types.protocols import Policy
 
 PATIENCE = 3
 """Batches in a row without a single program, after which training ends."""

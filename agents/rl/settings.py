@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.sampling.choice import read_sampler
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models import trainers
-from o1coder_gym.models.trainers import check_batch, that_divides
+from o1coder_gym.models.training import arguments
+from o1coder_gym.models.training.settings import check_batch, that_divides
 from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
 from o1coder_gym.settings import (
     FILE_ONLY,
@@ -184,7 +184,7 @@ def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str,
     import torch
 
     return {
-        **trainers.common_arguments(out, settings.learning_rate, settings.rows_at_once, settings.seed),
+        **arguments.common_arguments(out, settings.learning_rate, settings.rows_at_once, settings.seed),
         "lr_scheduler_type": "constant",
         "beta": settings.beta,
         "bf16": torch.cuda.is_available(),

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from o1coder_gym.agents.search.priors import Prior
 from o1coder_gym.agents.search.tree import Node, Tree
-from o1coder_gym.queries import Advance, Part, Propose, advance, propose
 from o1coder_gym.types import Proposal, Sampling
+from o1coder_gym.types.queries import Advance, Part, Propose, advance, propose
 
 Expand: TypeAlias = Callable[[Tree, Node, int], Part[list[Node]]]
 """Draws n samples at a node; returns the new children, in order. A part of a search."""

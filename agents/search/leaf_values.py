@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from o1coder_gym.agents.search.expansion import Expand
 from o1coder_gym.agents.search.tree import Flight, Node, Tree
-from o1coder_gym.queries import Part, score
 from o1coder_gym.types import ActionType, State
+from o1coder_gym.types.queries import Part, score
 
 Evaluate: TypeAlias = Callable[[Tree, Flight, Expand], Part[float | None]]
 """Evaluates the last node of a flight. Returns its value in [0, 1], or None if there is nothing to back up:

@@ -7,7 +7,7 @@ from math import exp
 from typing import TypeAlias
 
 from o1coder_gym.agents.search.tree import Node
-from o1coder_gym.queries import Turns, score
+from o1coder_gym.types.queries import Turns, score
 
 Prior: TypeAlias = Callable[[Node, Sequence[Node]], Turns]
 """Sets the priors of a node's children, given those that are new. May ask for scores."""

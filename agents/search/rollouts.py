@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.queries import Advance, Propose, Search, Turns, advance, propose
 from o1coder_gym.rewards import end_value, passes
 from o1coder_gym.types import Outcome, Problem, Proposal, Sampling, SearchResult, State, Transition
+from o1coder_gym.types.queries import Advance, Propose, Search, Turns, advance, propose
 
 
 @dataclass(slots=True)

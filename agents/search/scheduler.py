@@ -8,7 +8,7 @@ from typing import TypeAlias
 from o1coder_gym.agents.search.simulation import Rules, simulate
 from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.errors import UsageError
-from o1coder_gym.queries import Answer, Propose, Query, Turns
+from o1coder_gym.types.queries import Answer, Propose, Query, Turns
 
 
 def search(

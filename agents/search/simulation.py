@@ -13,7 +13,7 @@ from o1coder_gym.agents.search.expansion import Expand, Widening
 from o1coder_gym.agents.search.leaf_values import Evaluate
 from o1coder_gym.agents.search.selection import Select
 from o1coder_gym.agents.search.tree import Flight, Node, Tree
-from o1coder_gym.queries import Part, Turns
+from o1coder_gym.types.queries import Part, Turns
 
 
 @dataclass(frozen=True, slots=True)

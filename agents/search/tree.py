@@ -302,13 +302,16 @@ class Tree:
             chosen=next((node.index for node in self.nodes if node.state == chosen), None),
         )
 
+    def look(self, problem: Problem) -> SearchTree:
+        """Returns the record of a search as far as it is, as if it ended now."""
+        best = self.best()
+        return self.record(problem, best.state if best is not None else None)
+
     def _repr_html_(self) -> str:
         """Shows the tree in a notebook."""
         from o1coder_gym.reporting.pages.tree_page import notebook_cell
 
-        best = self.best()
-        problem = Problem(self.root.state.problem_id, "")
-        return notebook_cell(self.record(problem, best.state if best is not None else None))
+        return notebook_cell(self.look(Problem(self.root.state.problem_id, "")))
 
     def to_row(self) -> dict[str, Any]:
         """Returns the tree as a JSON-able dict; `from_row` is its inverse."""

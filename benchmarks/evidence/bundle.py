@@ -32,9 +32,9 @@ from o1coder_gym.experiments.measures.held_out import gains
 from o1coder_gym.experiments.micro.tiny_model import RECIPE
 from o1coder_gym.experiments.self_play import CURVE, TESTED
 from o1coder_gym.models.checkpoints import MODEL
-from o1coder_gym.models.finetuning import ADAPTER
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from o1coder_gym.models.sources.adapters import ADAPTERS, CARD, LORA, Role
+from o1coder_gym.models.training.finetuning import ADAPTER
 from o1coder_gym.prm.calibration import FILE as CALIBRATION
 from o1coder_gym.reporting.results import read_results, summarize
 from o1coder_gym.reporting.run_report import command_line

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.main import main_of
-from o1coder_gym.cli.search.demo_tiny import agent_sentences
+from o1coder_gym.experiments.micro.demo import agent_sentences
 from o1coder_gym.reporting.results import ORACLE, ResultRow, read_results, summarize
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.tree_text import terminal_tree

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,7 +43,8 @@ from o1coder_gym.tcg.quality.evaluation import (
     QUALITY,
     DatasetTests,
     EvaluationSettings,
-    evaluate_generator,
+    evaluate_batch,
+    evaluate_batches,
 )
 from o1coder_gym.tcg.quality.measures import ProblemQuality, reward_agreement, summarize
 from o1coder_gym.tcg.requests import TestRequest
@@ -222,7 +224,8 @@ def mutation(asked: MutationSettings) -> None:
                 ("mutation", MutationGenerator(judge)),
                 ("own tests", DatasetTests(rows)),
             ):
-                found = list(evaluate_generator(judge, generator, rows, settings))
+                work = partial(evaluate_batch, judge, generator, settings, None)
+                found = list(evaluate_batches(work, rows, settings))
                 _print(name, title, _figures(found))
 
 
@@ -254,7 +257,8 @@ def reward(asked: RewardSettings) -> None:
             for name in SETS:
                 rows = [row for row in load_rows(name).rows if row.problem.task_id in judged][:limit]
                 settings = EvaluationSettings(tests=tests, with_reference=mode == "mode A", mutants=0)
-                measured += evaluate_generator(judge, generator, rows, settings, samples=judged)
+                work = partial(evaluate_batch, judge, generator, settings, judged)
+                measured += evaluate_batches(work, rows, settings)
             _print("+".join(SETS), mode, _agreement(measured))
 
 

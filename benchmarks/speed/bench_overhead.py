@@ -20,12 +20,12 @@ from o1coder_gym.cli.main import main_of
 from o1coder_gym.experiments.benchmark import Tools, run_plan
 from o1coder_gym.experiments.suite import ProblemChoice, Suite, parts
 from o1coder_gym.policies import load_policy
-from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import DEFAULT_POLICY, PolicySpec, SetName
 from o1coder_gym.types import PolicyRequest, Proposal, Submission, Verdict
+from o1coder_gym.types.protocols import Judge, Policy
 
 
 class Stopwatch:

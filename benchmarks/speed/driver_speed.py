@@ -49,8 +49,8 @@ def requests(live: int, small: bool, *, latency_s: float = 0.0) -> float:
     from search_worlds import LatencyModel
 
     from o1coder_gym.agents import Driver, Task
-    from o1coder_gym.queries import Propose
     from o1coder_gym.types import PolicyRequest, Proposal, SearchResult
+    from o1coder_gym.types.queries import Propose
 
     turns = max(1, (2_000 if small else 16_000) // live)
 
@@ -81,9 +81,9 @@ def journal(small: bool) -> dict[str, float]:
     from search_worlds import LatencyModel, LatencyPolicy
 
     from o1coder_gym.agents import Driver, Task
-    from o1coder_gym.queries import Propose
     from o1coder_gym.runs.journal import RunFolder
     from o1coder_gym.types import SearchResult
+    from o1coder_gym.types.queries import Propose
 
     def agent(problem: Any, root: Any, /) -> Any:
         yield [Propose(root)]

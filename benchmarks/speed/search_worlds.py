@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from o1coder_gym.queries import Advance, Answer, Propose, Query, Score, Search
 from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.types import (
     ActionType,
@@ -29,6 +28,7 @@ from o1coder_gym.types import (
     Transition,
     Verdict,
 )
+from o1coder_gym.types.queries import Advance, Answer, Propose, Query, Score, Search
 
 Reply = Callable[[Query], Answer]
 

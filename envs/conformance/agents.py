@@ -11,10 +11,10 @@ from typing import Any
 
 from o1coder_gym.envs.conformance.clauses import broken, require, require_nothing_hidden
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.protocols import Model, Policy, StepScorer
-from o1coder_gym.queries import Advance, Agent, Answer, Ask, Execute, Executed, Propose, Query, Score
 from o1coder_gym.runs.context import ALONE, begin
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, SearchResult, State, Transition
+from o1coder_gym.types.protocols import Model, Policy, StepScorer
+from o1coder_gym.types.queries import Advance, Agent, Answer, Ask, Execute, Executed, Propose, Query, Score
 
 CUTS = (0, 1, 2, 3, 5, 9)
 """Turns after which the budget ends a search."""

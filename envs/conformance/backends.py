@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from o1coder_gym.envs.conformance.clauses import require, require_nothing_hidden
-from o1coder_gym.protocols import Policy, StepScorer
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, Sampling, State, Step
+from o1coder_gym.types.protocols import Policy, StepScorer
 
 MAX_TOKENS = 48
 """Token limit of the requests made."""

@@ -15,11 +15,11 @@ from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_ste
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, shared_policy
 from o1coder_gym.errors import PolicyError, UsageError
-from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer, load_embedding
 from o1coder_gym.types import PolicyRequest, Sampling, State
+from o1coder_gym.types.protocols import Policy
 
 DEFAULT_PROPOSER = "hf:tiny"
 """The model that ships: nothing is fetched and nothing large is loaded unless another one is named."""

@@ -12,10 +12,10 @@ from o1coder_gym.envs.settings import SharedJudge
 from o1coder_gym.envs.trl.chains import Completion, read_chain, read_texts
 from o1coder_gym.envs.trl.columns import groups, limits, problem_of
 from o1coder_gym.envs.trl.episodes import play
-from o1coder_gym.protocols import StepScorer
 from o1coder_gym.rewards import DEFAULTS, RewardConstants, RewardFunction, phi_reward, sparse_outcome
 from o1coder_gym.steps.formats import StepFormat, is_prose, load_format
 from o1coder_gym.types import ActionType
+from o1coder_gym.types.protocols import StepScorer
 
 Rewards: TypeAlias = list[float | None]
 

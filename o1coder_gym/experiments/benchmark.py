@@ -43,7 +43,6 @@ from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
-from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import (
     FAILURES,
@@ -61,6 +60,7 @@ from o1coder_gym.runs.provenance import config_hash, file_hashes
 from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import State, Submission, Usage
+from o1coder_gym.types.protocols import Judge, Policy
 
 RANDOM_PICK = "best_of_n_random"
 """The control that chooses blindly. The oracle chooses among its programs, with the hidden tests."""

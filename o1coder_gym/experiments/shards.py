@@ -26,13 +26,13 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.process_data.harvest import reason_to_drop
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
-from o1coder_gym.protocols import Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.journal import FILES, RunFolder
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem, Sampling, Tests
+from o1coder_gym.types.protocols import Judge, Policy, StepScorer
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES, SearchTree
-from o1coder_gym.protocols import Policy
-from o1coder_gym.queries import Agent, Answer, Query
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE, load_format
 from o1coder_gym.types import Outcome, Usage
+from o1coder_gym.types.protocols import Policy
+from o1coder_gym.types.queries import Agent, Answer, Query
 
 
 @dataclass(frozen=True, slots=True)

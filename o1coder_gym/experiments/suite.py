@@ -33,12 +33,11 @@ from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import RANDOM_PICK, NoAnswersError, Report, run_benchmark
 from o1coder_gym.experiments.tools import Plan
-from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
+from o1coder_gym.policies.loading import parameters_of
 from o1coder_gym.problems.loading import ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import UNITS, Budget, ModelSizes
@@ -57,6 +56,7 @@ from o1coder_gym.settings import (
 from o1coder_gym.settings.groups import DEFAULT_POLICY, MaxSteps, ScorerSpec
 from o1coder_gym.specs import Spec, name_of
 from o1coder_gym.steps.formats import load_format
+from o1coder_gym.types.protocols import Policy
 
 _NOTHING_TO_CHOOSE = ("greedy", RANDOM_PICK)
 """Agents with which no selector is crossed: one has a single program, the other chooses blindly."""

@@ -17,6 +17,7 @@ from o1coder_gym.experiments.shards import (
     search_all,
     synthesize_trees,
 )
+from o1coder_gym.experiments.sources import search_source
 from o1coder_gym.experiments.tools import acting_agents, planned_rows
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import prepare
@@ -24,9 +25,9 @@ from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
+from o1coder_gym.process_data.dataset import source_id
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
-from o1coder_gym.process_data.sources import search_source, source_id
 from o1coder_gym.process_data.store import is_written
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder

@@ -16,14 +16,12 @@ from o1coder_gym.agents.driver.cache import CachedPolicy
 from o1coder_gym.agents.registry import agent_spec
 from o1coder_gym.envs.acting import ActingPolicy, Process
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.lookup import parameters_of
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.hf.engine import auto_dtype
-from o1coder_gym.policies.loading import prepare
+from o1coder_gym.policies.loading import parameters_of, prepare
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import ActingAgent, Judge, Policy, StepScorer
 from o1coder_gym.runs.budget import Budget, ModelSizes
 from o1coder_gym.runs.journal import FILES, RunFolder
 from o1coder_gym.runs.provenance import cpu_features, package_versions
@@ -35,6 +33,7 @@ from o1coder_gym.tcg.loading import load_generator
 from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.tcg.store import TestStore, read_tests
 from o1coder_gym.types import CheckerTest, Problem, Tests
+from o1coder_gym.types.protocols import ActingAgent, Judge, Policy, StepScorer
 
 SESSIONS = "sessions"
 """Name of the file that says when, where and by which command a run was worked on."""

@@ -10,7 +10,7 @@ from o1coder_gym.models.lookup import (
     count_parameters,
     find_model,
     model_path,
-    parameters_of,
+    parameter_count,
 )
 
 __all__ = [
@@ -23,5 +23,5 @@ __all__ = [
     "count_parameters",
     "find_model",
     "model_path",
-    "parameters_of",
+    "parameter_count",
 ]

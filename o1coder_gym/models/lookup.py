@@ -41,7 +41,6 @@ from o1coder_gym.models.sources.weights import (
 )
 from o1coder_gym.runs.files import replacing
 from o1coder_gym.runs.hub import hub_reachable
-from o1coder_gym.specs import parse
 
 _LOG = logging.getLogger(__name__)
 
@@ -370,19 +369,12 @@ def _lock(path: Path, name: str, on_progress: Progress) -> Iterator[None]:
         yield
 
 
-_SCHEMES = ("hf", "vllm")
-
-
-def parameters_of(policy: str) -> int | None:
-    """Returns the number of weights of a policy's model, None if it is unknown.
+def parameter_count(name: str) -> int | None:
+    """Returns the number of a model's weights; None where that is unknown without fetching them.
 
     Args:
-        policy: Policy spec, e.g. ``"hf:qwen2.5-coder-0.5b?dtype=float32"``.
+        name: Known name, Hub id or folder; adapters that are shipped are not counted.
     """
-    spec = parse(policy)
-    name = spec.target or ""
-    if spec.name not in _SCHEMES:
-        return None
     base = name.partition("+")[0] if name in shipped_adapters() else name
     if base in KNOWN_MODELS:
         return KNOWN_MODELS[base].parameters

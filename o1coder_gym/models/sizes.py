@@ -11,7 +11,7 @@ from typing import Any
 
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
-from o1coder_gym.models.trainers import lora
+from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.runs.hub import hub_reachable
 
 _PROBED = 61

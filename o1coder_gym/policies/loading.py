@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS
+from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, parameter_count
 from o1coder_gym.policies.engine import Engine
 from o1coder_gym.policies.fake import FakeEngine, FakeSettings
 from o1coder_gym.policies.hf.engine import HFEngine, HFSettings
@@ -37,10 +37,10 @@ from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.server.abilities import Abilities
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
-from o1coder_gym.protocols import Policy
 from o1coder_gym.specs import Spec, parse, registry
 from o1coder_gym.specs.parameters import Count
 from o1coder_gym.steps.formats import StepFormat, load_format
+from o1coder_gym.types.protocols import Policy
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,6 +103,16 @@ def policy_spec(text: str) -> Spec:
         spec = parse(f"openai:{address}")
         return Spec(name, spec.target, (*spec.arguments, *((("model", model),) if model else ())))
     return parse(text)
+
+
+def parameters_of(policy: str) -> int | None:
+    """Returns the number of weights of a policy's model; None where nobody here knows it.
+
+    Args:
+        policy: Its spec, e.g. ``hf:qwen2.5-coder-0.5b?dtype=float32``.
+    """
+    spec = policy_spec(policy)
+    return parameter_count(spec.target or "") if spec.name in ("hf", "vllm") else None
 
 
 def hf_spec(model: str, template_arguments: Mapping[str, Any] | None = None, **options: str) -> str:

@@ -14,9 +14,10 @@ from o1coder_gym.metrics import Bin, calibration_error, reliability
 from o1coder_gym.metrics.estimates import Estimate, estimate, estimate_difference, estimate_share
 from o1coder_gym.prm.metrics import accuracy, auc, expected_best_of, pair_accuracy
 from o1coder_gym.process_data import PrefixRow, ProcessData
-from o1coder_gym.protocols import StepScorer
+from o1coder_gym.runs.files import finite
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.types import State
+from o1coder_gym.types.protocols import StepScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,25 @@ class ScorerReport:
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict, NaN as None."""
-        return _without_nan(asdict(self))
+        return finite(asdict(self))
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Returns the estimates by the names that a table gives them."""
+        named = {
+            "AUC": self.auc,
+            "accuracy": self.accuracy,
+            "pair accuracy": self.pair_accuracy,
+            "calibration error": self.calibration_error,
+            **{f"AUC, step {depth}": one for depth, one in self.auc_by_depth.items()},
+        }
+        choices = {f"best of {self.n}": self.best_of}
+        choices |= {f"best of {self.n}, step {depth}": one for depth, one in self.best_of_by_depth.items()}
+        for name, choice in choices.items():
+            named[f"{name}: random"] = choice.random
+            named[f"{name}: log-probability"] = choice.logprob
+            named[f"{name}: scorer"] = choice.scorer
+            named[f"{name}: lift over random"] = choice.lift
+        return named
 
 
 def evaluate_scorer(
@@ -200,11 +219,3 @@ def _pairs(found: _Scored, data: ProcessData, resamples: int) -> Estimate:
 
 def _depths(rows: Sequence[PrefixRow]) -> list[int]:
     return sorted({row.state.depth for row in rows})
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -19,8 +19,8 @@ from functools import lru_cache
 
 from o1coder_gym.errors import UsageError, require
 from o1coder_gym.prm.public import ScorerSettings
-from o1coder_gym.protocols import StepScorer
 from o1coder_gym.specs import parse, registry
+from o1coder_gym.types.protocols import StepScorer
 
 _LOG = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from typing import Any
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.types import Limits, Outcome, Submission, Verdict
+from o1coder_gym.types.protocols import Judge
 
 LOG = "evaluation"
 """Name of the log in a run folder."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json
-from o1coder_gym.protocols import Judge
 from o1coder_gym.types import CallTest, CheckerTest, Limits, Outcome, StdioTest, TestCase, Verdict
+from o1coder_gym.types.protocols import Judge
 
 _BATCH = 64
 _SHOWN = 60

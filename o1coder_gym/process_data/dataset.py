@@ -9,10 +9,17 @@ from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.likeness.identity import split_of
+from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
 from o1coder_gym.process_data.uniting import united
+from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import Problem, State
+
+
+def source_id(source: Mapping[str, Any]) -> str:
+    """Returns the id by which rows name what made them, see `ProcessData.sources`."""
+    return config_hash(source)[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,10 @@ class ProcessData:
             if problem.task_id == task_id:
                 return problem
         raise UnknownNameError("task", task_id, [problem.task_id for problem in self.problems[:10]])
+
+    def learned_keys(self) -> set[str]:
+        """Returns the keys of the questions that are trained on, see `problems.likeness.trained_on`."""
+        return keys_of(self.of_split("train").problems)
 
     def of_split(self, split: str) -> ProcessData:
         """Returns the part that belongs to one split; rules, sources and drops stay."""

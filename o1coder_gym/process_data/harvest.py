@@ -11,11 +11,10 @@ from typing import Any
 from o1coder_gym.errors import InfrastructureError, UsageError
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.process_data import LabelRule, PairRule, PathRow, PrefixRow, ProcessData
-from o1coder_gym.process_data.dataset import assembled, each_once
+from o1coder_gym.process_data.dataset import assembled, each_once, source_id
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
-from o1coder_gym.process_data.sources import source_id
-from o1coder_gym.protocols import Judge
 from o1coder_gym.types import ActionType, Outcome, Problem, Submission, Tests
+from o1coder_gym.types.protocols import Judge
 
 
 def harvest(

@@ -15,7 +15,7 @@ from o1coder_gym.process_data.card import card
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.labels import LabelRule, PairRule
 from o1coder_gym.process_data.rows import SCHEMA, PairRow, PathRow, PrefixRow
-from o1coder_gym.runs.files import json_lines, write_whole
+from o1coder_gym.runs.files import json_lines, write_json, write_whole
 from o1coder_gym.types import Problem
 
 MANIFEST = "dataset.json"
@@ -57,7 +57,7 @@ def write_data(folder: Path, data: ProcessData) -> str:
         "drops": dict(data.drops),
     }
     write_whole(folder / "README.md", card(data))
-    write_whole(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_json(folder / MANIFEST, manifest)
     return digest.hexdigest()
 
 

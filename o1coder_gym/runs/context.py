@@ -10,9 +10,9 @@ from functools import lru_cache
 from itertools import count, takewhile
 from typing import Any
 
-from o1coder_gym.queries import Agent, Search
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Problem, State
+from o1coder_gym.types.queries import Agent, Search
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
-"""Atomic writes: a file or folder is complete or absent, whenever the process is killed."""
+"""Files of runs: JSON rows, and atomic writes: what is written is complete or absent, whenever killed."""
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -16,6 +19,11 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, row: Mapping[str, Any]) -> None:
+    """Atomically writes a JSON object over several lines; errors as of `write_whole`."""
+    write_whole(path, json.dumps(row, indent=2) + "\n")
 
 
 @contextmanager
@@ -48,3 +56,12 @@ def json_lines(path: Path) -> list[str]:
     """
     text = path.read_bytes().decode("utf-8")  # read, not measured: a pipe has no size
     return text.removesuffix("\n").split("\n") if text else []
+
+
+def finite(value: Any) -> Any:
+    """Returns rows with None in place of NaN and infinity, which JSON lacks."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value

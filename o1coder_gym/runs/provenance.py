@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.specs.own_code import file_of
 
 FILE = "provenance.json"
@@ -47,7 +47,7 @@ class Provenance:
 
     def write(self, folder: Path) -> None:
         """Writes ``provenance.json``, which marks the artefact as finished."""
-        write_whole(folder / FILE, json.dumps({"hash": self.hash, **asdict(self)}, indent=2) + "\n")
+        write_json(folder / FILE, {"hash": self.hash, **asdict(self)})
 
     def made(self, folder: Path) -> bool:
         """Returns whether the folder holds a finished artefact of exactly this provenance."""
@@ -151,5 +151,5 @@ def _own_file(spec: str) -> Path | None:
 
 
 def artefact_path(spec: str) -> Path:
-    """Returns the folder that a spec names, if any: RUN/model of ``prm:RUN/model?dtype=bfloat16``."""
-    return Path(re.sub(r"^\w+:|\?.*$", "", spec))
+    """Returns what a spec names, if anything: RUN/model of ``prm:RUN/model?…``, FILE.py of ``FILE.py:X``."""
+    return file_of(spec) or Path(re.sub(r"^\w+:|\?.*$", "", spec))

@@ -18,7 +18,6 @@ from functools import partial
 
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.policies import LanguageModelPolicy, load_policy
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.specs import name_of, parse, registry
@@ -30,6 +29,7 @@ from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.quality.agreement import packaged_calibration
 from o1coder_gym.tcg.requests import BatchGenerator, SolutionSource, TestRequest, generate_all
 from o1coder_gym.types import GeneratedTests
+from o1coder_gym.types.protocols import TestGenerator
 
 ENTRY_POINT_GROUP = registry.KINDS["generator"].group
 

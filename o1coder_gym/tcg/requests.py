@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.types import GeneratedTests, Problem
+from o1coder_gym.types.protocols import TestGenerator
 
 SolutionSource: TypeAlias = Callable[[Problem], Sequence[str]]
 """Programs that attempt a problem, right or wrong: the voters of mode B."""

@@ -20,13 +20,13 @@ from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.models.lookup import cache_folder
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow, case_from_json, case_to_json
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.provenance import content_hash, input_hashes
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.loading import SpreadGenerator, load_generator
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.types import GeneratedTests, TestCase, Tests
+from o1coder_gym.types.protocols import TestGenerator
 
 
 def read_tests(path: Path) -> dict[str, tuple[TestCase, ...]]:

@@ -2,6 +2,8 @@
 
 The Markov decision process is that of O1-CODER (arXiv 2412.00154, section 2): a state is the
 question and the reasoning steps so far, an action is one reasoning step written as text.
+
+Beside the data lie what you can implement (`types.protocols`) and what a search can ask (`types.queries`).
 """
 
 from o1coder_gym.types.proposals import GREEDY, Author, Finish, PolicyRequest, Proposal, Sampling

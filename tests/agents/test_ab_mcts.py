@@ -10,9 +10,9 @@ from numpy.random import default_rng
 from o1coder_gym.agents import Driver, Task, Tree, ab_mcts, load_agent
 from o1coder_gym.agents.ab_mcts import Arms, descend, learn
 from o1coder_gym.errors import UsageError
-from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State, Step, Transition
+from o1coder_gym.types.protocols import Policy
 
 
 def grown(toy: ModuleType, policy: Policy, spec: str = "ab_mcts:simulations=40") -> Tree:

@@ -17,10 +17,10 @@ from o1coder_gym.agents.search.tree import Flight
 from o1coder_gym.errors import BudgetExhausted, PolicyError
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree
-from o1coder_gym.queries import Advance, Propose, Search, propose
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
+from o1coder_gym.types.queries import Advance, Propose, Search, propose
 
 AGENTS = ("best_of_n", "mcts", "puct", "ab_mcts", "beam", "diverse_beam", "self_repair", "mcts:parallel=4")
 

@@ -15,9 +15,9 @@ from o1coder_gym.agents.search.leaf_values import mixed, rollout, scored
 from o1coder_gym.agents.search.priors import by_count, by_logprob, by_score
 from o1coder_gym.agents.search.scheduler import concurrently
 from o1coder_gym.agents.search.selection import uct_virtual_loss
-from o1coder_gym.queries import Score, Turns
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import ActionType, PolicyRequest, Proposal, Sampling, State
+from o1coder_gym.types.queries import Score, Turns
 
 
 def run(

@@ -15,7 +15,6 @@ from typing import Any
 
 from o1coder_gym.agents import Driver, Task, TaskResult, mcts
 from o1coder_gym.errors import PolicyError
-from o1coder_gym.queries import Execute, Executed
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import (
     ActionType,
@@ -29,6 +28,7 @@ from o1coder_gym.types import (
     Transition,
     Verdict,
 )
+from o1coder_gym.types.queries import Execute, Executed
 
 
 def verdict(passed: int, total: int = 4) -> Verdict:

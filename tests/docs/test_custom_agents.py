@@ -10,8 +10,8 @@ import pytest
 
 from o1coder_gym.agents import load_agent
 from o1coder_gym.policies import load_policy
-from o1coder_gym.queries import Propose
 from o1coder_gym.types import Problem, State
+from o1coder_gym.types.queries import Propose
 
 MINE = """from types import SimpleNamespace
 

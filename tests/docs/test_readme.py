@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.cli.training.rl_policy import RLPolicySettings
 from o1coder_gym.envs import ReasoningModel
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.errors import MissingExtraError
+from o1coder_gym.experiments.training.rl_settings import RLPolicySettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_problems, load_rows
 from o1coder_gym.problems.validation import validate_rows

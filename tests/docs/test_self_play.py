@@ -9,7 +9,7 @@ import pytest
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.experiments.self_play.config import read_config
 from o1coder_gym.experiments.training.sft import SFTSettings
-from o1coder_gym.models.trainers import TrainingSettings
+from o1coder_gym.models.training.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "self_play.md").read_text()

@@ -10,7 +10,7 @@ import pytest
 from o1coder_gym.envs.settings import Settings, SharedJudge, _shared_process, shared_model
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.protocols import Judge
+from o1coder_gym.types.protocols import Judge
 
 PLAN = "### Step 1 (define)\nplan\n"
 

@@ -14,7 +14,6 @@ from o1coder_gym.experiments.benchmark import Plan, Tools, report_facts, run_pla
 from o1coder_gym.experiments.tools import comparison_policies, session_row
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.queries import Advance, Propose, Search, advance, propose
 from o1coder_gym.reporting.comparison import compare_with
 from o1coder_gym.reporting.results import ResultRow, read_results
 from o1coder_gym.reporting.run_report import read_profile
@@ -34,6 +33,7 @@ from o1coder_gym.types import (
     Submission,
     TestCase,
 )
+from o1coder_gym.types.queries import Advance, Propose, Search, advance, propose
 
 HIDDEN = "the one hidden answer"
 

@@ -28,7 +28,7 @@ from o1coder_gym.experiments.measures.held_out import Gain, gains
 from o1coder_gym.experiments.training.prm import PRMSettings, train_scorer
 from o1coder_gym.experiments.training.rl import RLPlan, train_on_pairs, train_policy
 from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
-from o1coder_gym.models.trainers import REPORT_TO
+from o1coder_gym.models.training.arguments import REPORT_TO
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.reporting.results import ResultRow, read_results

@@ -13,10 +13,10 @@ from o1coder_gym.experiments import Solver, solve
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data.search_tree import TREES
-from o1coder_gym.queries import Answer, Query
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.types import Outcome, Usage
+from o1coder_gym.types.queries import Answer, Query
 
 RIGHT = {
     "double": "def double(x):\n    return 2 * x",

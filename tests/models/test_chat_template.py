@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("trl", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UsageError
-from o1coder_gym.models import finetuning
 from o1coder_gym.models.chat_template import (
     TrainingTokens,
     check_training_tokens,
@@ -24,6 +23,7 @@ from o1coder_gym.models.chat_template import (
     with_template_arguments,
 )
 from o1coder_gym.models.checkpoints import load_weights, make_paddable, save_merged, try_saving
+from o1coder_gym.models.training import finetuning
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.prm.step_text import separated
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA

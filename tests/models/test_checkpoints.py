@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.models.checkpoints import load_weights, save_merged, whole
-from o1coder_gym.models.trainers import lora
+from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.runs import ranks
 from tests.ranks import run
 

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models import memory, trainers
+from o1coder_gym.models import memory
 from o1coder_gym.models.memory import check_memory, free_bytes
-from o1coder_gym.models.trainers import REPORT_TO, TrainingSettings, check_start
+from o1coder_gym.models.training import starting
+from o1coder_gym.models.training.arguments import REPORT_TO
+from o1coder_gym.models.training.settings import TrainingSettings
+from o1coder_gym.models.training.starting import check_start
 
 GIB = 1 << 30
 
@@ -67,7 +70,7 @@ def test_a_training_takes_four_numbers_for_each_weight_that_it_learns(
 ) -> None:
     pytest.importorskip("trl")
     monkeypatch.setattr(memory, "free_bytes", lambda device: 5 * GIB)
-    monkeypatch.setattr(trainers, "model_path", lambda name: model)
+    monkeypatch.setattr(starting, "model_path", lambda name: model)
     settings = TrainingSettings(lora_rank=rank, dtype="float32")
     if fits:
         assert check_start("any", settings, "trl") == model

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from o1coder_gym.models.lookup import KNOWN_MODELS, count_parameters, parameters_of
+from o1coder_gym.models.lookup import KNOWN_MODELS, count_parameters, parameter_count
+from o1coder_gym.policies.loading import parameters_of
 
 
 def test_known_models_tell_their_size() -> None:
@@ -19,5 +20,5 @@ def test_tensors_are_counted_from_the_headers(tmp_path: Path) -> None:
     save_file({"c": np.zeros((), np.float32)}, tmp_path / "two.safetensors", metadata={"format": "pt"})
     assert count_parameters(tmp_path) == 3 * 4 + 5 + 1
     (tmp_path / "config.json").write_text("{}")
-    assert parameters_of(f"hf:{tmp_path}") == 18
+    assert parameter_count(str(tmp_path)) == 18
     assert count_parameters(tmp_path / "nowhere") is None

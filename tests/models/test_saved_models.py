@@ -13,7 +13,7 @@ import torch
 
 from o1coder_gym.models.checkpoints import load_weights, quiet, save_merged
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import lora
+from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.policies import Generate, HFEngine, HFSettings, VLLMEngine, VLLMSettings
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.types import Sampling

@@ -10,7 +10,7 @@ pytest.importorskip("peft")
 
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models.sizes import sizes_of
-from o1coder_gym.models.trainers import lora
+from o1coder_gym.models.training.arguments import lora
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@ import pytest
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.policies import Completion, Counters, HFEngine, LanguageModelPolicy
-from o1coder_gym.protocols import Policy
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State
+from o1coder_gym.types.protocols import Policy
 
 PROBLEM = Problem("t/0", "Add two numbers.", "add")
 ROOT = State("t/0")

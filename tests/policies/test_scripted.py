@@ -6,9 +6,9 @@ import pytest
 
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.policies import Depths, ScriptedAction, ScriptedPolicy
-from o1coder_gym.protocols import Policy
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import GREEDY, ActionType, PolicyRequest, Problem, Sampling, State, Step
+from o1coder_gym.types.protocols import Policy
 
 TREE = {
     "problems": {

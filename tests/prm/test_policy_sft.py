@@ -18,9 +18,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.training.path_tokens import path_encoder
-from o1coder_gym.models import finetuning
 from o1coder_gym.models.checkpoints import export_policy, load_weights
-from o1coder_gym.models.trainers import TrainingSettings
+from o1coder_gym.models.training import finetuning
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.problems.likeness.trained_on import trained_on
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.types import State

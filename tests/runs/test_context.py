@@ -10,10 +10,10 @@ import pytest
 from o1coder_gym.agents import Driver, Task, choosing, load_agent
 from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.sweep import answer_within
-from o1coder_gym.queries import Propose, Search
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.context import ALONE, SearchContext
 from o1coder_gym.types import Problem, Proposal, SearchResult, State
+from o1coder_gym.types.queries import Propose, Search
 from tests.ids import without_address
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from o1coder_gym.errors import O1CoderError, UsageError
-from o1coder_gym.models.trainers import passes
+from o1coder_gym.models.training.settings import passes
 from o1coder_gym.runs import ranks
 from tests.ranks import run
 

@@ -17,7 +17,7 @@ from o1coder_gym.specs.own_code import file_of, is_place, load_object
 from tests.command_line import call
 
 CODE = """
-from o1coder_gym.queries import Propose
+from o1coder_gym.types.queries import Propose
 from o1coder_gym.types import Proposal, SearchResult
 
 def nothing(problem, root, *, tries: int = 1):

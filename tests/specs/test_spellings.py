@@ -11,9 +11,9 @@ from o1coder_gym.agents.search.selection import uct
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.serving.offers import offered
 from o1coder_gym.experiments.suite import contestants
-from o1coder_gym.models.lookup import KNOWN_MODELS, parameters_of
+from o1coder_gym.models.lookup import KNOWN_MODELS
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy, ScriptedPolicy, load_policy
-from o1coder_gym.policies.loading import policy_spec
+from o1coder_gym.policies.loading import parameters_of, policy_spec
 from o1coder_gym.rewards import load_schedule
 from o1coder_gym.runs import executors
 from o1coder_gym.runs.executors import load_executor

@@ -2,11 +2,11 @@
 
 import pytest
 
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.tcg.mutation import MutationGenerator
 from o1coder_gym.tcg.requests import TestRequest
 from o1coder_gym.types import AssertTest, CallTest, Outcome, Problem, StdioTest, Submission
+from o1coder_gym.types.protocols import TestGenerator
 from tests.tcg.conftest import HastyJudge
 
 TOTAL = Problem("total", "Sum a list: total([1, 2]) is 3.", "total", (CallTest("[[1, 2]]", "3"),))

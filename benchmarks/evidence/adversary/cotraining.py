@@ -38,7 +38,7 @@ from o1coder_gym.experiments.training.tcg import (
     train_generator,
 )
 from o1coder_gym.metrics.estimates import estimate_difference, estimate_share
-from o1coder_gym.models.trainers import TrainingSettings
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.loading import load_rows

@@ -95,7 +95,7 @@ def trl(options: argparse.Namespace) -> Row:
     from o1coder_gym.envs.trl import outcome, rows
     from o1coder_gym.models.checkpoints import load_weights, quiet
     from o1coder_gym.models.lookup import model_path
-    from o1coder_gym.models.trainers import lora
+    from o1coder_gym.models.training.arguments import lora
 
     clock, batch = Clock(), options.problems * options.episodes
 

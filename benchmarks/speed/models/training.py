@@ -34,7 +34,7 @@ from o1coder_gym.models.batches.projection import project_completions_only
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.checkpoints import load_weights, quiet
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import lora
+from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.prm.collators import PointwiseCollator
 from o1coder_gym.prm.losses import IGNORED, pointwise_loss
 from o1coder_gym.prm.training.trainer import StepTrainer, load_model

@@ -22,7 +22,6 @@ from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark
 from o1coder_gym.experiments.suite import Cells, Suite, read_cells, run_suite
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Policy
 from o1coder_gym.reporting.results import RESULTS, ResultRow, budget_words, summarize
 from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.files import json_lines
@@ -31,6 +30,7 @@ from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import Checked, Flag, all_settings
 from o1coder_gym.settings.groups import ExecutorSpec, FirstN, RunSettings, SkipBad
 from o1coder_gym.specs import name_of
+from o1coder_gym.types.protocols import Policy
 
 _OF_A_SUITE = ("suite", "split", "limit", "task", "problems_from")
 """Settings that a file of a suite says."""

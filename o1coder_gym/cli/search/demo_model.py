@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.cli.search.demo_tiny import verdict_words
 from o1coder_gym.cli.search.live_text import SideBySide
@@ -24,11 +23,11 @@ from o1coder_gym.policies.engine import Generate
 from o1coder_gym.policies.loading import prepare
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.queries import Advance, Answer, Query
 from o1coder_gym.reporting.results import ResultRow, summarize
 from o1coder_gym.reporting.tables.terminal_table import terminal_table
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Usage
+from o1coder_gym.types.queries import Advance, Answer, Query
 
 CHOSEN = ("starter/004-longest-winning-streak", "starter/020-split-bill", "starter/043-tally-marks")
 """Chosen by hand: a model of half a billion weights solves them now and then, not always."""
@@ -107,7 +106,7 @@ class _Column:
         self._place = place
         self._taken = ""
 
-    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+    def __call__(self, task: object, query: Query, answer: Answer, usage: Usage) -> None:
         """Takes a step in; an observer for the driver."""
         if isinstance(query, Advance):
             self._taken += f"{query.action.strip()}\n\n"

@@ -1,18 +1,15 @@
 """The demo with the tiny model: one search as a live tree, agents at equal budgets, self-play's curve.
 
-The problems are the test split of the micro-problems, which the model's training held out by text and by
-behaviour. Which of them is shown is decided here and now, not beforehand: the first that greedy decoding
-fails and the search solves.
+Which problem is shown is decided here and now, not beforehand: the first that greedy decoding fails and the
+search solves.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,57 +21,33 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from o1coder_gym.agents.mcts import mcts
-from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.cli.search.live_search import LiveSearch
-from o1coder_gym.experiments.solving import Solved, Solver, solve
-from o1coder_gym.experiments.tools import Plan
-from o1coder_gym.models.lookup import BUNDLED_MODELS
+from o1coder_gym.experiments.micro.demo import (
+    LEARNED,
+    NAMES,
+    POLICY,
+    PROBLEMS,
+    TOKENS,
+    TREE_TOKENS,
+    TreeSearch,
+    agent_sentences,
+    demo_plan,
+    demo_rows,
+    greedy_answers,
+    recorded_self_play,
+    solved_by,
+)
+from o1coder_gym.experiments.solving import Solved
 from o1coder_gym.problems.hidden_tests import HiddenVerdict
-from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.colours import GOOD
-from o1coder_gym.reporting.comparison import compare_rows, corrected, group
 from o1coder_gym.reporting.pages.tree_page import PAGES, page_names, test_lines
 from o1coder_gym.reporting.results import ORACLE, ResultRow, summarize
 from o1coder_gym.reporting.tables.terminal_table import terminal_table
-from o1coder_gym.runs.budget import Budget
 from o1coder_gym.specs import name_of
-from o1coder_gym.steps.formats import PSEUDOCODE
-from o1coder_gym.types import Outcome, Problem, Sampling, State
+from o1coder_gym.types import Outcome, Problem
 
-PROBLEMS, SPLIT, SELF_PLAY = "micro", "test", "selfplay.json"
-POLICY = "hf:tiny?dtype=float32"
-"""In float32 draws are exact: the same problem, tree and table for the same seed on the same machine."""
-
-LEARNED = "hf:tiny-selfplay?dtype=float32"
-"""The same model after two turns of self-play."""
-
-TOKENS, TREE_TOKENS = 256, 512
-"""Budget per problem: of each agent, three or four programs; of the search that is drawn."""
-
-MAX_STEPS, SIMULATIONS = 5, 1000
-"""Steps of an episode; simulations of a search, more than any budget here pays for."""
-
-SAMPLING = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_tokens=96)
-_DRAWN = "temperature=1.0,top_p=1.0,top_k=0,max_tokens=96"
-AGENTS = (
-    "greedy:max_tokens=96",
-    f"best_of_n_random:n=100,{_DRAWN}",
-    f"best_of_n:n=100,{_DRAWN}",
-    f"mcts:simulations={SIMULATIONS},width=4,{_DRAWN}",
-    f"puct:simulations={SIMULATIONS},width=8,{_DRAWN}",
-)
-"""Greedy has one program to spend on; the others draw until the budget ends, none has another limit."""
-
-_NAMES = {"best_of_n_random": "blind choice", "best_of_n": "best of n", "mcts": "MCTS", "puct": "PUCT"}
-_COMPARED = (
-    ("best_of_n", "greedy"),
-    ("best_of_n", "best_of_n_random"),
-    ("mcts", "best_of_n"),
-    ("puct", "best_of_n"),
-)
 _STAGES = {"sft": "after SFT", "end": "after SFT and RL"}
 _LOOKED_AT, _TRIED = 16, 4
 """Problems that greedy decoding is tried on for the first picture; searches drawn at most."""
@@ -101,31 +74,26 @@ def tiny_demo(
         "a half.\n"
     )
     with console.status("loading the tiny model"):
-        rows = load_rows(PROBLEMS, split=SPLIT)[:limit]
-        answers = _greedy(rows[:_LOOKED_AT], POLICY, seed)
+        rows = demo_rows(limit)
+        answers = greedy_answers(rows[:_LOOKED_AT], POLICY, seed)
     shown = _one_problem(console, rows, answers, seed)
     console.rule("2 · All of them: five agents, the same budget")
-    results = run_shown(_plan(rows, seed), rows, out / "agents", resume=resume, quiet=True)
+    results = run_shown(demo_plan(rows, seed), rows, out / "agents", resume=resume, quiet=True)
     Console().print(_table(results))
     sentences = agent_sentences(results)
     for sentence in sentences:
         console.print(f"· {sentence}", highlight=False, markup=False)
     console.rule("3 · Learning from its own searches")
-    recorded = json.loads((BUNDLED_MODELS["tiny"].folder / SELF_PLAY).read_text())
+    recorded = recorded_self_play()
     console.print(_curve(recorded))
-    learned = _greedy(rows, LEARNED, seed)
-    before, after = _solved_by("greedy", results), sum(answer.passes for answer in learned)
+    learned = greedy_answers(rows, LEARNED, seed)
+    before, after = solved_by("greedy", results), sum(answer.passes for answer in learned)
     told = f"Measured now: greedy decoding solves {before} before self-play, {after} after, of {len(rows)}."
     console.print(told, highlight=False)
     console.rule("What next")
     console.print(_next(out, shown["task_id"]), highlight=False, soft_wrap=True)
     gained = {"recorded": recorded["test"], "greedy": {"before": before, "after": after}}
     return {"shown": shown, "sentences": sentences, "self_play": gained, "out": str(out)}
-
-
-def _greedy(rows: Sequence[ProblemRow], policy: str, seed: int) -> list[Solved]:
-    """Returns what greedy decoding answers to each problem."""
-    return solve(rows, Solver(AGENTS[0], policy, max_steps=MAX_STEPS, seed=seed))
 
 
 def _one_problem(
@@ -160,35 +128,9 @@ def _one_problem(
 
 def _search(console: Console, row: ProblemRow, seed: int) -> Solved:
     """Runs MCTS on one problem while its tree is drawn."""
-    tree = Tree(State(row.problem.task_id))
-    solver = Solver(
-        "mcts",
-        POLICY,
-        search=partial(mcts, simulations=SIMULATIONS, sampling=SAMPLING, tree=tree),
-        budget=Budget(tokens=TREE_TOKENS),
-        max_steps=MAX_STEPS,
-        seed=seed,
-    )
-    with LiveSearch(console, row.problem, tree, TREE_TOKENS) as live:
-        (answer,) = solve([row], solver, on_query=live)
-    if answer.result.error is not None:
-        raise answer.result.error
-    return answer
-
-
-def _plan(rows: Sequence[ProblemRow], seed: int) -> Plan:
-    return Plan(
-        problems=PROBLEMS,
-        split=SPLIT,
-        task_ids=tuple(row.problem.task_id for row in rows),
-        agents=AGENTS,
-        policy=POLICY,
-        format=PSEUDOCODE.name,
-        budget=Budget(tokens=TOKENS),
-        seeds=(seed,),
-        max_steps=MAX_STEPS,
-        share_samples=True,  # the blind choice draws what best of n draws: the same programs, drawn once
-    )
+    search = TreeSearch(row, seed)
+    with LiveSearch(console, search.look, TREE_TOKENS) as live:
+        return search.run(live)
 
 
 def _question(problem: Problem) -> Panel:
@@ -217,25 +159,10 @@ def _answer(answer: Solved) -> RenderableType:
 
 def _table(rows: Sequence[ResultRow]) -> RenderableType:
     """Returns the result table, the agents by their names alone: all of them are told above."""
-    named = [replace(row, agent=_NAMES.get(name_of(row.agent), name_of(row.agent))) for row in rows]
+    named = [replace(row, agent=NAMES.get(name_of(row.agent), row.agent)) for row in rows]
     kept = [row for row in named if name_of(row.agent) != ORACLE]
     title = f"{len({row.task_id for row in rows})} held-out problems, {TOKENS} tokens a problem"
     return terminal_table(summarize(kept), title)
-
-
-def _solved_by(name: str, rows: Sequence[ResultRow]) -> int:
-    return sum(row.solved for row in rows if name_of(row.agent) == name)
-
-
-def agent_sentences(rows: Sequence[ResultRow]) -> list[str]:
-    """Says what the comparison shows, whatever came out."""
-    groups = {name_of(setting.agent): found for setting, found in group(rows).items()}
-    compared = [
-        compare_rows(groups[a], groups[b], (_NAMES.get(a, a), _NAMES.get(b, b)))
-        for a, b in _COMPARED
-        if a in groups and b in groups
-    ]
-    return [one.sentence() for one in corrected(compared)]
 
 
 def _curve(recorded: Mapping[str, Any]) -> RenderableType:

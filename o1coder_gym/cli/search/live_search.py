@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -10,13 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.cli.search.live_text import LivePicture
-from o1coder_gym.queries import Answer, Query
+from o1coder_gym.process_data.search_tree import SearchTree
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import terminal_tree
-from o1coder_gym.types import Problem, Usage
+from o1coder_gym.types import Usage
+from o1coder_gym.types.queries import Answer, Query
 
 LEGEND = "● thought  ■ program · v: value W / N, orange 0 to teal 1 · N: visits"
 
@@ -27,31 +27,28 @@ _REST = 12
 class LiveSearch(LivePicture):
     """Shows a tree search; an observer for the driver, and a context manager around its run.
 
-    The agent is given a tree from outside (`mcts(…, tree=tree)`), so what is drawn is what it searches:
-    its visits and its values, not an account of them.
+    What is drawn is the tree that the agent searches, its visits and its values, not an account of them.
     """
 
     overflow = "crop"
 
-    def __init__(self, console: Console, problem: Problem, tree: Tree, tokens: int) -> None:
+    def __init__(self, console: Console, look: Callable[[], SearchTree], tokens: int) -> None:
         """Prepares to draw.
 
         Args:
             console: Where.
-            problem: The question.
-            tree: Grows while the search runs.
+            look: Returns the tree as far as it has grown.
             tokens: Its budget, > 0.
         """
         super().__init__(console)
-        self._problem = problem
-        self._tree = tree
+        self._look = look
         self._tokens = tokens
         self._usage = Usage()
         self._begun = time.monotonic()
         self._seconds = 0.0
         self._over = False
 
-    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+    def __call__(self, task: object, query: Query, answer: Answer, usage: Usage) -> None:
         """Takes note of what was spent; the tree has the rest."""
         self._usage = usage
         self._seconds = time.monotonic() - self._begun
@@ -68,10 +65,9 @@ class LiveSearch(LivePicture):
 
     def _picture(self) -> RenderableType:
         most = max(8, min(24, self._console.height - _REST))
-        best = self._tree.best()
-        record = self._tree.record(self._problem, best.state if best is not None else None)
-        title = f"{counted(len(record.nodes) - 1, 'step')}, {counted(self._tree.simulations, 'simulation')}"
-        return Group(terminal_tree(record, most=most, title=title), Text(LEGEND, "dim"), self._pace())
+        tree = self._look()
+        title = f"{counted(len(tree.nodes) - 1, 'step')}, {counted(tree.nodes[0].visits, 'simulation')}"
+        return Group(terminal_tree(tree, most=most, title=title), Text(LEGEND, "dim"), self._pace())
 
     def _pace(self) -> RenderableType:
         """Returns a line: the share of the budget spent, the speed, and how long it took or takes at most."""

@@ -11,7 +11,6 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.text import Text
 
-from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable
@@ -20,7 +19,6 @@ from o1coder_gym.experiments.solving import solve as solve_rows
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.queries import Advance, Answer, Propose, Query
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
@@ -49,6 +47,7 @@ from o1coder_gym.types import (
     Usage,
     Verdict,
 )
+from o1coder_gym.types.queries import Advance, Answer, Propose, Query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +135,7 @@ class Narrator:
         self._tokens: dict[tuple[State, str], int] = {}
         self._printed: set[str] = set()
 
-    def __call__(self, task: Task, query: Query, answer: Answer, usage: Usage) -> None:
+    def __call__(self, task: object, query: Query, answer: Answer, usage: Usage) -> None:
         """Told of each answered query by the driver."""
         if isinstance(query, Propose) and isinstance(answer, tuple):
             self._tokens |= {(query.state, sample.text): sample.tokens for sample in answer}

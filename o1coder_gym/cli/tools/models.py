@@ -65,13 +65,13 @@ def list_models(settings: OutputSettings) -> None:
     if settings.as_json:
         for name, model in known.items():
             row = {"name": name, "title": model.title, "license": model.license}
-            size = lookup.parameters_of(f"hf:{name}")
+            size = lookup.parameter_count(name)
             row |= {"parameters": size, "path": str(found[name]) if found[name] else None}
             print(to_json(row))
         return
     table = Table("name", "model", "licence", "size", box=None)
     for name, model in known.items():
-        size = lookup.parameters_of(f"hf:{name}") or 0
+        size = lookup.parameter_count(name) or 0
         table.add_row(name, model.title, model.license, f"{size / 1e6:.3g} M")
     Console().print(table)
     for name, folder in found.items():

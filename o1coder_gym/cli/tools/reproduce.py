@@ -26,13 +26,12 @@ from o1coder_gym.experiments.measures.reproduction import (
     stored_figures,
 )
 from o1coder_gym.experiments.tools import Plan
-from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Policy
-from o1coder_gym.reporting.tables.terminal_table import legend_text
+from o1coder_gym.reporting.tables.estimate_table import interval_legend
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, Resume
+from o1coder_gym.types.protocols import Policy
 
 _VERDICTS = {True: "same", False: "differs", None: "–"}
 
@@ -100,7 +99,7 @@ def _print(question: str, before: Stored, compared: Sequence[ComparedFigure]) ->
     table = Table("", stored, "now", "", box=None, title=question, title_justify="left")
     for one in compared:
         table.add_row(one.name, one.stored.percent(), one.measured.percent(), _VERDICTS[one.agrees])
-    Console(highlight=False).print(table, legend_text(ROUGH_LEGEND))
+    Console(highlight=False).print(table, interval_legend())
     verdicts = [one.agrees for one in compared if one.agrees is not None]
     if verdicts:
         print(f"{sum(verdicts)} of {len(verdicts)} figures are the same within their intervals.")

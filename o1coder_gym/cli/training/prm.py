@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import asdict
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.table import Table
 
 from o1coder_gym.cli.commands import command, new_app
@@ -20,10 +19,7 @@ from o1coder_gym.experiments.training.prm import (
     PRMSettings,
     ScoreSettings,
 )
-from o1coder_gym.metrics.estimates import ROUGH_LEGEND, Estimate
-from o1coder_gym.prm.evaluation import Choice, ScorerReport
-from o1coder_gym.prm.public import PUBLIC
-from o1coder_gym.reporting.tables.terminal_table import legend_text
+from o1coder_gym.reporting.tables.estimate_table import estimate_table
 from o1coder_gym.settings.groups import FitRun, JsonLines, OutputSettings, RunSettings, TrainingRun
 
 
@@ -46,7 +42,8 @@ def evaluate(settings: MeasurementSettings, run: RunSettings) -> None:
     if run.as_json:
         print(to_json(row))
     else:
-        Console().print(_table(report, settings.scorer))
+        title = f"{settings.scorer}, {report.problems} problems"
+        Console().print(estimate_table(report.estimates(), "value", "examples", title))
     if seen := row.get("trained_on"):
         print(f"{settings.scorer} was trained on {len(seen)} of these problems", file=sys.stderr)
 
@@ -71,50 +68,14 @@ def score(settings: ScoreSettings, _: JsonLines) -> None:
 
 def list_public(settings: OutputSettings) -> None:
     """List the public process reward models that are known by name."""
+    known = prm.public_scorers()
     if settings.as_json:
-        rows = {name: {"hub": one.hub, "kind": one.kind} for name, one in PUBLIC.items()}
-        print(to_json(rows))
+        print(to_json({name: {"hub": one.hub, "kind": one.kind} for name, one in known.items()}))
         return
     table = Table("scorer", "model, and what it was trained on", box=None)
-    for name, one in PUBLIC.items():  # one below the other: side by side they are cut at 80 columns
+    for name, one in known.items():  # one below the other: side by side they are cut at 80 columns
         table.add_row(f"prm:{name}", f"{one.hub}\n{one.trained_on}")
     Console().print(table)
-
-
-def _table(report: ScorerReport, scorer: str) -> Group:
-    table = Table(
-        "",
-        "value",
-        "95 % interval",
-        "examples",
-        title=f"{scorer}, {report.problems} problems",
-    )
-    rows: dict[str, Estimate] = {
-        "AUC": report.auc,
-        "accuracy": report.accuracy,
-        "pair accuracy": report.pair_accuracy,
-        "calibration error": report.calibration_error,
-        **{f"AUC, step {depth}": one for depth, one in report.auc_by_depth.items()},
-        **_choice_rows(f"best of {report.n}", report.best_of),
-    }
-    for depth, choice in report.best_of_by_depth.items():
-        rows |= _choice_rows(f"best of {report.n}, step {depth}", choice)
-    for name, one in rows.items():
-        table.add_row(name, _number(one.value), one.ends, str(one.count))
-    return Group(table, legend_text(ROUGH_LEGEND))
-
-
-def _choice_rows(name: str, choice: Choice) -> dict[str, Estimate]:
-    return {
-        f"{name}: random": choice.random,
-        f"{name}: log-probability": choice.logprob,
-        f"{name}: scorer": choice.scorer,
-        f"{name}: lift over random": choice.lift,
-    }
-
-
-def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
 
 
 app = new_app("prm", "Train, measure and ask process reward models.")

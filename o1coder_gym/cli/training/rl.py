@@ -18,9 +18,9 @@ from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.cli.training import rl_policy
 from o1coder_gym.experiments.training.choice import ChoiceSettings, train_choice
 from o1coder_gym.experiments.training.plan import PlanSettings, plan_run
-from o1coder_gym.metrics.estimates import ROUGH
 from o1coder_gym.models.checkpoints import export_policy
 from o1coder_gym.models.memory import gib
+from o1coder_gym.reporting.tables.estimate_table import interval_text
 from o1coder_gym.runs.progress import notes, progress_bars, warn
 from o1coder_gym.settings import AtLeastOne, Checked, Flag
 from o1coder_gym.settings.groups import AsJson, RunSettings
@@ -52,10 +52,9 @@ def _table(result: dict[str, Any]) -> Table:
     table = Table("choice", "success rate", "95 % interval", "mean return")
     for name in ("random", "learned"):
         row = result[name]
-        low, high = row["interval"]
-        rough = ROUGH if row.get("rough") else ""
         rate = f"{row['success_rate']:.1%} ({row['successes']} of {row['episodes']})"
-        table.add_row(name, rate, f"{low:.1%} – {high:.1%}{rough}", f"{row['mean_return']:.3f}")
+        interval = interval_text(*row["interval"], rough=row["rough"])
+        table.add_row(name, rate, interval, f"{row['mean_return']:.3f}")
     return table
 
 

@@ -9,8 +9,7 @@ from rich.table import Table
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.training.sft import SFTSettings, fine_tune
-from o1coder_gym.metrics.estimates import ROUGH, ROUGH_LEGEND
-from o1coder_gym.reporting.tables.terminal_table import legend_text
+from o1coder_gym.reporting.tables.estimate_table import interval_legend, interval_text
 from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings.groups import TrainingRun
 
@@ -30,7 +29,7 @@ def sft(settings: SFTSettings, run: TrainingRun) -> None:
         print(to_json(told))
         return
     if "quality" in told:
-        console.print(_table(told["quality"], told["quality"]["problems"]), legend_text(ROUGH_LEGEND))
+        console.print(_table(told["quality"], told["quality"]["problems"]), interval_legend())
     print(f"hf:{told['model']}")
 
 
@@ -38,12 +37,12 @@ def _table(quality: dict[str, Any], problems: str) -> Table:
     table = Table(problems, "pass@1", "95 % interval", "format", "with code", "steps", box=None)
     for name in ("before", "after"):
         row = quality[name]
-        low, high, rough = *row["interval"], ROUGH * row["rough"]
         rate = f"{row['pass@1']:.1%} ({row['solved']} of {row['problems']})"
-        cells = (f"{low:.1%} – {high:.1%}{rough}", f"{row['compliance']:.1%}", f"{row['committed']:.1%}")
+        interval = interval_text(*row["interval"], rough=row["rough"])
+        cells = (interval, f"{row['compliance']:.1%}", f"{row['committed']:.1%}")
         table.add_row(name, rate, *cells, "–" if row["steps"] is None else f"{row['steps']:.2f}")
-    low, high, rough = *quality["interval"], ROUGH * quality["rough"]
-    table.add_row("difference", f"{quality['difference']:+.1%}", f"{low:+.1%} – {high:+.1%}{rough}")
+    interval = interval_text(*quality["interval"], rough=quality["rough"], signed=True)
+    table.add_row("difference", f"{quality['difference']:+.1%}", interval)
     return table
 
 

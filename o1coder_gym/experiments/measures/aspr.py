@@ -20,13 +20,13 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
-from o1coder_gym.protocols import Policy
 from o1coder_gym.runs.journal import FILES, RunFolder
 from o1coder_gym.runs.provenance import file_hashes, input_hashes
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import StepFormat, load_format, read_action
 from o1coder_gym.types import Outcome, PolicyRequest, Problem, Sampling, State
+from o1coder_gym.types.protocols import Policy
 
 SAMPLED = "aspr"
 """Name of the file of sampled last steps in a run folder: a row per path."""

@@ -27,12 +27,12 @@ from o1coder_gym.metrics.estimates import Estimate, estimate_share
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.runs.journal import FILES, RunFolder
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.tcg.checking.selection import by_dual_agreement_sqrt, matrix_of
 from o1coder_gym.types import AssertTest, Limits, Outcome, Submission
+from o1coder_gym.types.protocols import Judge
 
 KS = (1, 10)
 _FILES = {

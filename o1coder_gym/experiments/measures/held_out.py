@@ -23,12 +23,12 @@ from o1coder_gym.metrics.estimates import ROUGH, estimate_share
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Judge, Policy
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.seeds import SeedRule, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import StepFormat, is_prose, load_format
 from o1coder_gym.types import ActionType, Outcome, Sampling, SearchResult
+from o1coder_gym.types.protocols import Judge, Policy
 
 
 class HeldOut:

@@ -37,7 +37,6 @@ from o1coder_gym.runs.files import write_whole
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings.groups import DEFAULT_POLICY
 from o1coder_gym.specs import name_of, parse
-from o1coder_gym.tcg.quality.measures import summarize as summarize_tests
 
 Scale: TypeAlias = Literal["quick", "full"]
 Figures: TypeAlias = Mapping[str, Estimate]
@@ -215,7 +214,7 @@ def _tests(
     found: dict[str, Estimate] = {}
     for problems, split in sets:
         settings = GeneratorSettings(problems=problems, split=split)
-        rates = summarize_tests(measure_generator(settings, out / problems, resume=resume, track=track))
+        rates = measure_generator(settings, out / problems, resume=resume, track=track).rates
         found |= {f"{problems}: {name}": rates[name] for name in ("input_validity", "kill_rate")}
     return found
 

@@ -21,7 +21,7 @@ from o1coder_gym.experiments.micro.operations import Pipeline
 from o1coder_gym.experiments.micro.problems import MOST, draw_pipelines, micro_problem
 from o1coder_gym.experiments.micro.splits import TRACES, is_held_out
 from o1coder_gym.experiments.micro.traces import trace
-from o1coder_gym.runs.files import replacing
+from o1coder_gym.runs.files import replacing, write_json
 from o1coder_gym.runs.provenance import config_hash, content_hash
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.steps.prompts import question
@@ -214,7 +214,7 @@ def _save(model: Any, tokenizer: Any, recipe: Mapping[str, Any], folder: Path) -
     with replacing(folder) as part:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
-        (part / RECIPE).write_text(json.dumps(recipe, indent=2) + "\n")
+        write_json(part / RECIPE, recipe)
 
 
 def _chat(pipeline: Pipeline, generator: random.Random) -> tuple[str, str]:

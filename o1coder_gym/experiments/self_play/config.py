@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingSettings
+from o1coder_gym.models.training.settings import PRM_SETTINGS, TrainingSettings
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Section, read, to_row
 from o1coder_gym.settings.groups import TemplateArguments
 

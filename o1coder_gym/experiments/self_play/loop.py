@@ -28,13 +28,13 @@ from o1coder_gym.experiments.self_play.config import SelfPlayConfig
 from o1coder_gym.experiments.self_play.stages import Learned, RealStages, Stages, StagesOnGPUs
 from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
-from o1coder_gym.models.trainers import check_start
+from o1coder_gym.models.training.starting import check_start
 from o1coder_gym.problems.likeness.overlap import Likeness
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.runs.executors import has_gpus, load_executor
-from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash
 
@@ -239,7 +239,7 @@ class _Work:
             "artefact": self._relative(artefact),
         }
         # Written last and atomically: a stage with a mark is finished, whatever was killed.
-        write_whole(place / MARK, json.dumps(row, indent=2) + "\n")
+        write_json(place / MARK, row)
         self._folder.append("journal", {"stage": name, "hash": row["hash"]})
         return artefact
 

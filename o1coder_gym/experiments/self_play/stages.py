@@ -18,6 +18,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.self_play.config import SelfPlayConfig
 from o1coder_gym.experiments.shards import Search, SynthesisPlan, search_all
+from o1coder_gym.experiments.sources import search_source
 from o1coder_gym.experiments.training.rl import train_logged
 from o1coder_gym.experiments.training.sft import train_on_paths
 from o1coder_gym.policies import hf_spec
@@ -30,7 +31,6 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import LabelRule, PairRule, ProcessData, merged, read_data, write_data
 from o1coder_gym.process_data.harvest import harvest
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
-from o1coder_gym.process_data.sources import search_source
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder

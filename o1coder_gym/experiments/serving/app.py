@@ -25,11 +25,11 @@ from o1coder_gym.experiments.serving.completions import CompletionRequest, text_
 from o1coder_gym.experiments.serving.desk import Desk, Event, Full, Order
 from o1coder_gym.experiments.serving.questions import question
 from o1coder_gym.experiments.serving.responses import ResponseRequest, response
-from o1coder_gym.protocols import Policy
-from o1coder_gym.queries import Agent
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types import Transition, Usage
+from o1coder_gym.types.protocols import Policy
+from o1coder_gym.types.queries import Agent
 
 IGNORED = "X-O1Coder-Ignored"
 """Header of an answer: the parameters of its request that were not applied."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from o1coder_gym.experiments.serving.chat import Asked, ChatRequest, refuse
 
@@ -14,8 +14,6 @@ _UNSUPPORTED = ("logprobs", "logit_bias", "suffix", "echo", "prompt_logprobs")
 
 class CompletionRequest(Asked):
     """A text completion; the prompt is the question."""
-
-    model_config = ConfigDict(extra="allow")
 
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
     best_of: Annotated[int | None, Field(ge=1, le=1)] = None

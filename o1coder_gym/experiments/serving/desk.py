@@ -11,11 +11,11 @@ from typing import TypeAlias
 from o1coder_gym.agents import Driver, Feed, Task, TaskResult
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import Cancelled, InfrastructureError, O1CoderError
-from o1coder_gym.protocols import Policy, StepScorer
-from o1coder_gym.queries import Advance, Agent, Answer, Execute, Executed, Query
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.types import Problem, State, Transition, Usage
+from o1coder_gym.types.protocols import Policy, StepScorer
+from o1coder_gym.types.queries import Advance, Agent, Answer, Execute, Executed, Query
 
 SHUT = "the server is shutting down"
 

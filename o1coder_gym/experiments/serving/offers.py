@@ -12,11 +12,11 @@ from o1coder_gym.experiments.tools import acting_agents, acting_policies
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import policy_spec, prepare
 from o1coder_gym.prm import load_scorer
-from o1coder_gym.protocols import Policy
-from o1coder_gym.queries import Agent
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem
+from o1coder_gym.types.protocols import Policy
+from o1coder_gym.types.queries import Agent
 
 
 @dataclass(frozen=True, slots=True)

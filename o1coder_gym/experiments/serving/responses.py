@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from o1coder_gym.experiments.serving.chat import Asked, ChatRequest, refuse
 
@@ -42,8 +42,6 @@ class _Item(BaseModel):
 
 class ResponseRequest(Asked):
     """A response; nothing is stored, so that none continues an earlier one."""
-
-    model_config = ConfigDict(extra="allow")
 
     input: str | Annotated[list[_Item], Field(min_length=1)]
     instructions: str | None = None

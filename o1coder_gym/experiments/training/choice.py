@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from o1coder_gym.metrics.estimates import estimate_share
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
 from o1coder_gym.problems.loading import load_rows
@@ -165,5 +166,15 @@ def _by_hidden_tests(problems: str, split: str, folder: RunFolder) -> Solves:
     return solves
 
 
-def _row(evaluation: choice_ppo.Evaluation) -> dict[str, Any]:
-    return {**asdict(evaluation), "success_rate": evaluation.success_rate}
+def _row(found: choice_ppo.Evaluation) -> dict[str, Any]:
+    # By problem: episodes of one problem are not independent, so the interval is one over problems.
+    counts = [len(ends) for ends in found.solved.values()]
+    share = estimate_share([sum(ends) / len(ends) for ends in found.solved.values()], counts)
+    return {
+        "episodes": found.episodes,
+        "successes": found.successes,
+        "mean_return": found.mean_return,
+        "interval": (share.low, share.high),
+        "rough": share.rough,
+        "success_rate": found.success_rate,
+    }

@@ -14,10 +14,10 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
 from o1coder_gym.errors import InfrastructureError, O1CoderError
-from o1coder_gym.protocols import Judge
 from o1coder_gym.runs import ranks
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.types import Submission, Verdict
+from o1coder_gym.types.protocols import Judge
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from o1coder_gym.models.trainers import NOT_LEARNED
+from o1coder_gym.models.batches.row_order import NOT_LEARNED
 from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data.dataset import ProcessData
 from o1coder_gym.process_data.rows import PathRow

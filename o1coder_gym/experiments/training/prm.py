@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +11,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from o1coder_gym.agents.driver.cache import CachedScorer
 from o1coder_gym.errors import require
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import PRM_SETTINGS, TrainingResult, TrainingSettings
+from o1coder_gym.models.training.assembly import TrainingResult
+from o1coder_gym.models.training.settings import PRM_SETTINGS, TrainingSettings
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.evaluation import ScorerReport, evaluate_scorer
+from o1coder_gym.prm.public import PUBLIC, PublicModel
 from o1coder_gym.prm.training.calibrating import CalibrationReport, unseen
 from o1coder_gym.prm.training.calibrating import calibrate as calibrate_model
 from o1coder_gym.problems.likeness.trained_on import trained_on
@@ -23,6 +24,7 @@ from o1coder_gym.process_data import PrefixRow, ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import draw_reliability
 from o1coder_gym.runs.executors import cut, load_executor
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.runs.journal import optional_folder
 from o1coder_gym.runs.provenance import artefact_path, input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Flag, Range, Without
@@ -178,7 +180,7 @@ def measure_scorer(
     if seen := trained_on(scorer, part.problems):
         row["trained_on"] = seen
     if out is not None:
-        (out / "report.json").write_text(json.dumps(row, indent=2) + "\n")
+        write_json(out / "report.json", row)
         draw_reliability(report.bins, out / "reliability.png", scorer)
     return report, row
 
@@ -202,6 +204,11 @@ def scores(settings: ScoreSettings) -> Iterator[dict[str, Any]]:
     found = (score for piece in run(partial(_scored, settings.scorer), pieces) for score in piece)
     for row, score in zip(part.prefixes, found, strict=True):
         yield {**row.state.to_row(), "score": score, "value": row.value, "hard": row.hard}
+
+
+def public_scorers() -> Mapping[str, PublicModel]:
+    """Returns the public process reward models by the names that ``prm:NAME`` takes: ``o1coder prm list``."""
+    return PUBLIC
 
 
 def _read_elsewhere(cached: CachedScorer, scorer: str, items: Sequence[Item], executor: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +15,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import Gain, HeldOut, gains
 from o1coder_gym.experiments.tools import planned_rows
 from o1coder_gym.experiments.training.node_judge import node_judge
-from o1coder_gym.models.trainers import check_start
+from o1coder_gym.models.training.starting import check_start
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
@@ -26,6 +25,7 @@ from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.reporting.figures import PICTURE, draw_updates
 from o1coder_gym.runs import ranks
+from o1coder_gym.runs.files import finite
 from o1coder_gym.runs.journal import FILES, RunFolder, optional_folder
 from o1coder_gym.runs.provenance import (
     Provenance,
@@ -299,8 +299,7 @@ def update_log(folder: RunFolder) -> OnUpdate:
     def write(t: int, metrics: Mapping[str, float]) -> None:
         # A resumed training repeats the batches since its last checkpoint.
         if t not in known:
-            numbers = {name: None if math.isnan(value) else value for name, value in metrics.items()}
-            folder.append("updates", {"t": t, **numbers})
+            folder.append("updates", {"t": t, **finite(metrics)})
 
     return write
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,18 +12,19 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.experiments.measures.held_out import compared, policy_quality
 from o1coder_gym.experiments.self_play.config import SFT
 from o1coder_gym.experiments.training.path_tokens import path_encoder
-from o1coder_gym.models.finetuning import finetune
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
+from o1coder_gym.models.training.assembly import TrainingResult
+from o1coder_gym.models.training.finetuning import finetune
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.policies import hf_spec, load_policy
 from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
-from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import SPLITS, ProblemRow
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs import ranks
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, Without
 from o1coder_gym.settings.groups import DataFolder, ModelName, PushToHub
@@ -105,7 +105,7 @@ def fine_tune(
         specs = hf_spec(settings.model, told), hf_spec(str(result.model))
         tell = tell or (lambda line: None)
         row["quality"] = _quality(specs, measured, problems, found.format, tell, on_warning)
-        (out / QUALITY).write_text(json.dumps(row["quality"], indent=2) + "\n")
+        write_json(out / QUALITY, row["quality"])
     return row
 
 
@@ -119,7 +119,7 @@ def train_on_paths(
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
-    """Trains a policy on whole passing paths (Algorithm 1, step 3), as `models.finetuning.finetune` does.
+    """Trains a policy on whole passing paths (Algorithm 1, step 3), as `finetuning.finetune` does.
 
     Args:
         model: Known name, Hub id or folder.
@@ -145,7 +145,7 @@ def train_on_paths(
         settings,
         encode=path_encoder(found),
         data=data_hash(data),
-        learned=keys_of(found.of_split("train").problems),
+        learned=found.learned_keys(),
         resume=resume,
         push_to_hub=push_to_hub,
     )

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from o1coder_gym.errors import UsageError
+from o1coder_gym.metrics.estimates import Estimate
 from o1coder_gym.models.lookup import DEFAULT_MODEL
-from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
+from o1coder_gym.models.training.assembly import TrainingResult
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.likeness.trained_on import trained_on, write_trained_on
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import FILES, RunFolder, optional_folder
 from o1coder_gym.runs.provenance import content_hash, file_hashes, input_hashes
@@ -41,7 +42,12 @@ from o1coder_gym.tcg.quality.evaluation import (
     evaluate_batch,
     evaluate_batches,
 )
-from o1coder_gym.tcg.quality.measures import ProblemQuality
+from o1coder_gym.tcg.quality.measures import (
+    ProblemQuality,
+    RewardAgreement,
+    reward_agreement,
+    summarize,
+)
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.tcg.store import read_generated, read_tests
 from o1coder_gym.tcg.training.corrections import build_corrections
@@ -50,6 +56,7 @@ from o1coder_gym.tcg.training.dataset import DatasetSettings, build_dataset
 from o1coder_gym.tcg.training.separation import build_separating
 from o1coder_gym.tcg.training.training import train
 from o1coder_gym.types import GeneratedTests, Problem, TestCase
+from o1coder_gym.types.protocols import TestGenerator
 
 PROGRAMS = "programs"
 """Name of the file of sampled programs in a run folder; --programs reads it."""
@@ -192,9 +199,34 @@ class GeneratorDPO(Checked):
     training: TrainingSettings = TrainingSettings(learning_rate=5e-5, rows_at_once=2)
 
 
+@dataclass(frozen=True, slots=True)
+class GeneratorReport:
+    """Measurements of a test generator.
+
+    Attributes:
+        problems: What was found for each problem.
+        rates: Means over the problems by name, see `tcg.quality.measures.summarize`.
+        agreement: Of the reward with that of the hidden tests; None where it was not asked for.
+    """
+
+    problems: tuple[ProblemQuality, ...]
+    rates: Mapping[str, Estimate]
+    agreement: RewardAgreement | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """Returns what was measured as a JSON-able dict."""
+        row: dict[str, Any] = {
+            name: {"mean": rate.value, "low": rate.low, "high": rate.high}
+            | {"problems": rate.count, "rough": rate.rough}
+            for name, rate in self.rates.items()
+            if rate.count
+        }
+        return row if self.agreement is None else row | {"reward": asdict(self.agreement)}
+
+
 def measure_generator(
     settings: GeneratorSettings, out: Path | None = None, *, resume: bool = False, track: Track = untracked
-) -> list[ProblemQuality]:
+) -> GeneratorReport:
     """Measures the tests of a generator: ``o1coder tcg eval`` without printing.
 
     Args:
@@ -203,14 +235,10 @@ def measure_generator(
         resume: Whether to continue the run that `out` holds.
         track: Shows how far it is.
 
-    Returns:
-        What was found for each problem; `tcg.quality.measures.summarize` has the means.
-
     Raises:
         UsageError: When the reward is to be compared and there are no programs.
     """
-    found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
-    rows = found.rows[: settings.limit]
+    rows = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)[: settings.limit]
     how = EvaluationSettings(settings.tests, settings.mode == "a", settings.mutants, _BATCH, settings.seed)
     with optional_folder(out, _config(settings, rows, how), resume=resume) as folder:
         tried = _programs(settings, rows, folder, track)
@@ -219,7 +247,9 @@ def measure_generator(
         run, workers = load_executor(settings.executor)
         work = partial(_evaluated, settings.generator, settings.repair, settings.tried.voters, how, tried)
         measured = evaluate_batches(work, rows, how, folder, run, workers)
-        return list(track(measured, len(rows), f"tests of {settings.generator}"))
+        found = tuple(track(measured, len(rows), f"tests of {settings.generator}"))
+    agreement = reward_agreement(found) if settings.as_reward else None
+    return GeneratorReport(found, summarize(found), agreement)
 
 
 def _sampled(policy: str, samples: int, seed: int, problems: Sequence[Problem]) -> dict[str, list[str]]:

@@ -6,21 +6,17 @@ the trees of few problems, that is most of what a training reaches; `trainer` co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from o1coder_gym.errors import require
 from o1coder_gym.models.checkpoints import MODEL
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import (
-    PRM_SETTINGS,
-    TrainingResult,
-    provenance,
-    read_result,
-    write_result,
-)
+from o1coder_gym.models.training.assembly import TrainingResult, read_result, write_result
+from o1coder_gym.models.training.settings import PRM_SETTINGS
+from o1coder_gym.models.training.starting import provenance
 from o1coder_gym.prm.training.hidden_states import open_reading
 from o1coder_gym.prm.training.trainer import (
     OBJECTIVES,
@@ -33,11 +29,8 @@ from o1coder_gym.prm.training.trainer import (
     set_head,
     step_text,
 )
-from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.settings import to_row
-from o1coder_gym.settings.groups import TemplateArguments
 
 STAGE = "prm fit"
 
@@ -54,7 +47,7 @@ class FitSettings:
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = PRM_SETTINGS.max_length
-    template_arguments: TemplateArguments = None
+    template_arguments: Mapping[str, Any] | None = None
 
 
 def fit_prm(
@@ -92,10 +85,7 @@ def fit_prm(
     require("train", "peft", "accelerate")
     rows = read_data(data)
     folder = model_path(model)
-    made = {
-        name: provenance(STAGE, model, data_hash(data), {"objective": name, **to_row(settings)})
-        for name in objectives
-    }
+    made = {name: provenance(STAGE, model, data_hash(data), settings, objective=name) for name in objectives}
     missing = [name for name in objectives if not made[name].made(out / name / MODEL)]
     if not missing:
         return [read_result(out / name) for name in objectives]
@@ -106,12 +96,11 @@ def fit_prm(
         require_rows(learned[name], data, name, settings.max_length)
     with open_reading(model, settings.dtype, out) as reading:
         heads = first_heads(reading, learned)
-    keys = keys_of(rows.of_split("train").problems, model)
     for name in missing:
         set_head(loaded, heads[name])
         save_prm(loaded, text, out / name / MODEL, rows.format, name)
         found = learned[name]
         metrics = {"rows": len(found.rows), "rows_left_out": found.left_out, "loss": heads[name].loss}
-        write_result(out / name, made[name], metrics, keys)
+        write_result(out / name, made[name], metrics, rows.learned_keys())
         made[name].write(out / name / MODEL)
     return [read_result(out / name) for name in objectives]

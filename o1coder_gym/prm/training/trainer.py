@@ -6,7 +6,6 @@ three objectives train the same model on the same data and leave the same files.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,18 +22,10 @@ from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import make_paddable, quiet, save_merged, try_saving
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import (
-    PRM_SETTINGS,
-    Assembly,
-    MeasuredByLabel,
-    TrainingResult,
-    TrainingSettings,
-    check_start,
-    lora,
-    provenance,
-    train_once,
-    trainer_arguments,
-)
+from o1coder_gym.models.training.arguments import MeasuredByLabel, lora, trainer_arguments
+from o1coder_gym.models.training.assembly import Assembly, TrainingResult, train_once
+from o1coder_gym.models.training.settings import PRM_SETTINGS, TrainingSettings
+from o1coder_gym.models.training.starting import check_start, provenance
 from o1coder_gym.prm.collators import (
     Examples,
     PairwiseCollator,
@@ -54,11 +45,10 @@ from o1coder_gym.prm.training.head import (
     pointwise_probe,
 )
 from o1coder_gym.prm.training.hidden_states import Reading, open_reading
-from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data import ProcessData, read_data
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs import ranks
-from o1coder_gym.settings import to_row
+from o1coder_gym.runs.files import write_json
 from o1coder_gym.steps.formats import load_format
 
 if TYPE_CHECKING:
@@ -104,7 +94,7 @@ def train_prm(
     require_objective(objective)
     rows = read_data(data)
     training = Assembly(
-        made=provenance(STAGE, model, data_hash(data), {"objective": objective, **to_row(settings)}),
+        made=provenance(STAGE, model, data_hash(data), settings, objective=objective),
         out=out,
         resume=resume,
         assemble=partial(_assembled, model, data, rows, out, objective, settings),
@@ -115,7 +105,7 @@ def train_prm(
             rows.format,
             objective,
         ),
-        keys=keys_of(rows.of_split("train").problems, model),
+        keys=rows.learned_keys(),
     )
     return train_once(training, partial(check_start, model, settings, "peft", "accelerate"))
 
@@ -249,7 +239,7 @@ def save_prm(model: Any, text: StepText, folder: Path, step_format: str, objecti
     save_merged(model, text.tokenizer, folder)
     description: dict[str, Any] = {"kind": "o1coder", "format": step_format, "objective": objective}
     description["max_length"] = text.max_length
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+    write_json(folder / DESCRIPTION, description)
 
 
 def step_trainer(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import chain, islice, zip_longest
 from typing import Protocol
 
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.tcg.adversary.corners import corner_inputs
 from o1coder_gym.tcg.inputs.known import Arguments, known_arguments, known_stdin
@@ -16,6 +15,7 @@ from o1coder_gym.tcg.inputs.stdin import propose_stdin
 from o1coder_gym.tcg.reading.literals import read_literal, write_literal
 from o1coder_gym.tcg.reading.parsing import parse_tests
 from o1coder_gym.types import Problem, TestCase
+from o1coder_gym.types.protocols import TestGenerator
 
 _HINTS = 8
 """Programs whose constants and signatures are used; more say little that is new."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from o1coder_gym.problems.answers.programs import submission
-from o1coder_gym.protocols import Judge
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.sandbox.values.comparison import same
 from o1coder_gym.sandbox.values.literals import encode_literal
 from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.tcg.reading.literals import literal_of
 from o1coder_gym.types import CallTest, Outcome, Problem, StdioTest, Submission, Verdict
+from o1coder_gym.types.protocols import Judge
 
 _ROUNDS = 6
 """Inputs on which a program may hang before the rest is given up; each costs the limit of a test."""

@@ -16,10 +16,10 @@ from typing import TypeAlias
 
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.answers.programs import submission
-from o1coder_gym.protocols import Judge
 from o1coder_gym.tcg.checking.agreement import Same, unified
 from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.types import Outcome, Problem, TestCase, Verdict
+from o1coder_gym.types.protocols import Judge
 
 
 @dataclass(frozen=True, slots=True)

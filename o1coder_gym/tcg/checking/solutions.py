@@ -7,10 +7,10 @@ from pathlib import Path
 
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.answers.solutions import read_solutions
-from o1coder_gym.protocols import Policy
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.requests import SolutionSource
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
+from o1coder_gym.types.protocols import Policy
 
 SAMPLING = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=512)
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 from o1coder_gym.problems.rows import ProblemRow, case_to_json
-from o1coder_gym.protocols import TestGenerator
 from o1coder_gym.runs.executors import Executor, serial
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.quality.measures import MUTANTS, ProblemQuality, measure
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.types import GeneratedTests, Problem
+from o1coder_gym.types.protocols import TestGenerator
 
 Evaluated: TypeAlias = tuple[list[GeneratedTests], list[ProblemQuality]]
 """Tests of a batch of problems, and their quality."""
@@ -56,33 +55,6 @@ class EvaluationSettings:
     seed: int = 0
 
 
-def evaluate_generator(
-    judge: OutputJudge,
-    generator: TestGenerator,
-    rows: Sequence[ProblemRow],
-    settings: EvaluationSettings,
-    *,
-    samples: Mapping[str, Sequence[str]] | None = None,
-    folder: RunFolder | None = None,
-) -> Iterator[ProblemQuality]:
-    """Yields the quality of the tests of each problem, those that `folder` has already first.
-
-    Args:
-        judge: Runs everything.
-        generator: Whose tests are measured.
-        rows: Problems.
-        settings: See `EvaluationSettings`.
-        samples: Programs by task id, to be accepted or rejected by the tests.
-        folder: Where results are appended.
-
-    Raises:
-        JournalError: When the folder cannot be read or written.
-        PolicyError: When the generator's engine fails.
-    """
-    work = partial(evaluate_batch, judge, generator, settings, samples)
-    yield from evaluate_batches(work, rows, settings, folder)
-
-
 def evaluate_batches(
     work: Callable[[Sequence[ProblemRow]], Evaluated],
     rows: Sequence[ProblemRow],
@@ -91,7 +63,7 @@ def evaluate_batches(
     run: Executor = serial,
     workers: int = 1,
 ) -> Iterator[ProblemQuality]:
-    """Evaluates as `evaluate_generator` does, by any function that evaluates a batch, wherever it runs.
+    """Yields the quality of the tests of each problem, those that `folder` has already first.
 
     Args:
         work: `evaluate_batch` with its tools; picklable where `run` needs that.
@@ -125,7 +97,15 @@ def evaluate_batch(
     samples: Mapping[str, Sequence[str]] | None,
     rows: Sequence[ProblemRow],
 ) -> Evaluated:
-    """Returns the tests of a batch of problems and their quality; arguments as for `evaluate_generator`."""
+    """Returns the tests of a batch of problems and their quality.
+
+    Args:
+        judge: Runs everything.
+        generator: Whose tests are measured.
+        settings: See `EvaluationSettings`.
+        samples: Programs by task id, to be accepted or rejected by the tests.
+        rows: The problems.
+    """
     generated = generate_all(generator, [_request(row, settings) for row in rows])
     measured = measure(
         judge,

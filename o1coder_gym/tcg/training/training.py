@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from o1coder_gym.models.finetuning import finetune
-from o1coder_gym.models.trainers import TrainingResult, TrainingSettings
+from o1coder_gym.models.training.assembly import TrainingResult
+from o1coder_gym.models.training.finetuning import finetune
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.runs.provenance import content_hash
@@ -26,7 +27,7 @@ def train(
     resume: bool = False,
     push_to_hub: str | None = None,
 ) -> TrainingResult:
-    """Trains one stage of γ_TCG (Algorithm 1, step 1) and saves the model; see `models.finetuning.finetune`.
+    """Trains one stage of γ_TCG (Algorithm 1, step 1) and saves the model; see `finetuning.finetune`.
 
     Args:
         stage: ``"sft"``, or ``"dpo"`` with the given model as γ_ref (Eq. 1).

@@ -17,8 +17,6 @@ from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import ConformanceError, UnknownNameError, UsageError
 from o1coder_gym.process_data.search_tree import SearchTree
-from o1coder_gym.protocols import Judge as JudgeProtocol
-from o1coder_gym.queries import Ask, Execute, Executed, Search, execute
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.sandbox import Judge
@@ -37,6 +35,8 @@ from o1coder_gym.types import (
     Submission,
     Verdict,
 )
+from o1coder_gym.types.protocols import Judge as JudgeProtocol
+from o1coder_gym.types.queries import Ask, Execute, Executed, Search, execute
 
 PROBLEM = Problem("p", "def double(x):\n    'Return twice x.'\n", "double", (CallTest("[2]", "4"),))
 CODES = (

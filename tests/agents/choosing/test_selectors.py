@@ -17,7 +17,6 @@ from o1coder_gym.agents.search.leaf_values import AGGREGATES
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError
-from o1coder_gym.queries import Advance, Propose, Search, propose
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import VANILLA
@@ -35,6 +34,7 @@ from o1coder_gym.types import (
     Step,
     Verdict,
 )
+from o1coder_gym.types.queries import Advance, Propose, Search, propose
 
 
 def program(name: str, bits: str, *, got: str = "", samples: int = 1, logprob: float = -1.0) -> Program:

@@ -16,10 +16,10 @@ from o1coder_gym.agents.driver.driver import ANSWERS
 from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.errors import BudgetExhausted, PolicyError, UsageError
-from o1coder_gym.queries import Advance, Propose, Score, Search
 from o1coder_gym.runs.budget import Budget, Meter, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import PolicyRequest, Problem, Proposal, Sampling, Scored, SearchResult, State
+from o1coder_gym.types.queries import Advance, Propose, Score, Search
 from tests.agents.test_equal_spending import SPENDERS
 
 SIZES = ModelSizes(policy=3, scorer=5)

@@ -18,7 +18,6 @@ from o1coder_gym.errors import (
     BudgetExhausted,
     UsageError,
 )
-from o1coder_gym.queries import Advance, Propose, Score, Search
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import (
     GREEDY,
@@ -32,6 +31,7 @@ from o1coder_gym.types import (
     Transition,
     Usage,
 )
+from o1coder_gym.types.queries import Advance, Propose, Score, Search
 
 
 def test_results_come_in_the_order_of_tasks(toy: ModuleType) -> None:

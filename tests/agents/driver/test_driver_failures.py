@@ -24,7 +24,6 @@ from o1coder_gym.errors import (
     ScorerError,
     UsageError,
 )
-from o1coder_gym.queries import Agent, Propose, Score, Search
 from o1coder_gym.runs.budget import SMALLEST_SAMPLE, Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
@@ -37,6 +36,7 @@ from o1coder_gym.types import (
     Step,
     Transition,
 )
+from o1coder_gym.types.queries import Agent, Propose, Score, Search
 
 
 def proposal(**changes: Any) -> Proposal:

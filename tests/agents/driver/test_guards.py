@@ -12,7 +12,6 @@ import pytest
 from o1coder_gym.agents import Driver, Task, greedy
 from o1coder_gym.agents.driver.guards import check_queries, check_reply, check_result
 from o1coder_gym.errors import ConformanceError, O1CoderError, PolicyError, ScorerError, UsageError
-from o1coder_gym.queries import Advance, Execute, Executed, Propose, Score, Search, execute
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
     ActionType,
@@ -28,6 +27,7 @@ from o1coder_gym.types import (
     Transition,
     Verdict,
 )
+from o1coder_gym.types.queries import Advance, Execute, Executed, Propose, Score, Search, execute
 from tests.ids import without_address
 
 P, ROOT = Problem("p", "q"), State("p")

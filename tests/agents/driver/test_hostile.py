@@ -26,19 +26,6 @@ from o1coder_gym.agents.driver.recordings import Recorder, Recording
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.agents.driver.tree_records import tree_record
 from o1coder_gym.errors import BudgetExhausted, O1CoderError, PromptTooLongError
-from o1coder_gym.queries import (
-    Advance,
-    Ask,
-    Execute,
-    Executed,
-    Propose,
-    Score,
-    Search,
-    advance,
-    ask,
-    execute,
-    propose,
-)
 from o1coder_gym.runs.budget import Budget, ModelSizes
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
@@ -53,6 +40,19 @@ from o1coder_gym.types import (
     State,
     Step,
     Transition,
+)
+from o1coder_gym.types.queries import (
+    Advance,
+    Ask,
+    Execute,
+    Executed,
+    Propose,
+    Score,
+    Search,
+    advance,
+    ask,
+    execute,
+    propose,
 )
 from tests.examples import ALL, examples
 

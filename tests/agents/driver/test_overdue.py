@@ -13,10 +13,10 @@ import pytest
 from o1coder_gym.agents import Driver, Task, greedy
 from o1coder_gym.agents.driver.session import UNPAID_TURNS
 from o1coder_gym.errors import BudgetExhausted, InfrastructureError, PolicyError, ScorerError, UsageError
-from o1coder_gym.queries import Advance, Propose, Score, Search
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import Problem, SearchResult, State
+from o1coder_gym.types.queries import Advance, Propose, Score, Search
 
 
 @dataclass

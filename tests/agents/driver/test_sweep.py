@@ -11,9 +11,9 @@ from o1coder_gym.agents import AGENTS, Driver, Task, TaskResult, best_of_n, load
 from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.errors import BudgetExhausted
-from o1coder_gym.queries import Advance, Propose, Search
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 from o1coder_gym.types import Problem, Sampling, SearchResult, State, Usage
+from o1coder_gym.types.queries import Advance, Propose, Search
 
 
 def record(toy: ModuleType, agent: Any, budget: Budget = UNLIMITED) -> tuple[TaskResult, Recorder]:

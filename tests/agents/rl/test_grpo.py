@@ -217,7 +217,7 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
 
     from o1coder_gym.agents.rl.sampling.hf import HFActor
     from o1coder_gym.models.checkpoints import load_weights
-    from o1coder_gym.models.trainers import lora
+    from o1coder_gym.models.training.arguments import lora
 
     model, tokenizer = load_weights(weights, "float32")
     actor = HFActor(model, tokenizer, PSEUDOCODE)

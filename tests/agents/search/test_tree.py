@@ -11,8 +11,8 @@ from o1coder_gym.agents.search.priors import by_logprob
 from o1coder_gym.agents.search.rollouts import Rollout
 from o1coder_gym.agents.search.tree import Node, Tree
 from o1coder_gym.errors import UsageError
-from o1coder_gym.queries import Advance, Propose
 from o1coder_gym.types import ActionType, Outcome, Proposal, State, Step, Transition
+from o1coder_gym.types.queries import Advance, Propose
 
 ROOT = State("p")
 

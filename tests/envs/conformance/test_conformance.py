@@ -14,8 +14,8 @@ from gymnasium.wrappers import RecordEpisodeStatistics, TimeLimit
 from o1coder_gym.agents import AGENTS
 from o1coder_gym.envs import ReasoningEnv, TextInteraction, conformance
 from o1coder_gym.errors import BudgetExhausted, ConformanceError
-from o1coder_gym.queries import Advance, Propose, Score
 from o1coder_gym.types import ActionType, SearchResult, Step
+from o1coder_gym.types.queries import Advance, Propose, Score
 
 SECRET = "assert solve(977) == 978"
 

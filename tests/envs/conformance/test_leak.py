@@ -16,13 +16,13 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
-from o1coder_gym.protocols import Policy
-from o1coder_gym.queries import Advance, Propose, Search, advance, propose
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import ActionType, CallTest, Problem, SearchResult, State, Step
+from o1coder_gym.types.protocols import Policy
+from o1coder_gym.types.queries import Advance, Propose, Search, advance, propose
 
 ROWS = [row for row in load_rows("starter") if all(isinstance(test, CallTest) for test in row.tests)]
 SHOWN = "\n".join(

@@ -14,12 +14,12 @@ from o1coder_gym.experiments.measures import aspr
 from o1coder_gym.experiments.measures.aspr import SAMPLED, measure_aspr
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.protocols import Judge
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import FORMATS
 from o1coder_gym.types import Outcome, Submission, Verdict
+from o1coder_gym.types.protocols import Judge
 
 RIGHT, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x + 1"
 PROBLEM = {

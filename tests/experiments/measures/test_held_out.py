@@ -8,10 +8,10 @@ import pytest
 from o1coder_gym.errors import InfrastructureError, PolicyError
 from o1coder_gym.experiments.measures.held_out import HeldOut, compared, gains, means, policy_quality
 from o1coder_gym.experiments.micro.problems import micro_rows
-from o1coder_gym.protocols import Judge
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import Outcome, PolicyRequest, Proposal, Sampling, Submission, Verdict
+from o1coder_gym.types.protocols import Judge
 
 ROWS = micro_rows({"test": 3})
 REFERENCES = {row.problem.task_id: row.reference for row in ROWS}

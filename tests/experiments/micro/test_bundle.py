@@ -10,7 +10,13 @@ import pytest
 from o1coder_gym.experiments.micro.problems import micro_rows
 from o1coder_gym.experiments.micro.splits import HELD_OUT
 from o1coder_gym.experiments.micro.tiny_model import RECIPE, TinySettings, training_chats, training_recipe
-from o1coder_gym.models.lookup import BUNDLED_MODELS, count_parameters, find_model, model_path, parameters_of
+from o1coder_gym.models.lookup import (
+    BUNDLED_MODELS,
+    count_parameters,
+    find_model,
+    model_path,
+    parameter_count,
+)
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.provenance import config_hash
 from tests.command_line import call
@@ -36,7 +42,7 @@ def test_a_bundled_model_is_package_data_and_small(name: str) -> None:
     path = model_path(name)
     assert path == find_model(name)
     assert sum(file.stat().st_size for file in path.iterdir()) <= 6_000_000
-    assert BUNDLED_MODELS[name].parameters == count_parameters(path) == parameters_of(f"hf:{name}")
+    assert BUNDLED_MODELS[name].parameters == count_parameters(path) == parameter_count(name)
 
 
 def test_the_bundled_problems_are_those_of_the_command() -> None:

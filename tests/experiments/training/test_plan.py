@@ -11,7 +11,7 @@ from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.training.plan import LAUNCH, MACHINES, PlanSettings, memory_of, plan_run
 from o1coder_gym.models.sizes import Sizes
-from o1coder_gym.models.trainers import PEAK
+from o1coder_gym.models.training.assembly import PEAK
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import State

@@ -7,8 +7,8 @@ from typing import Any
 
 from o1coder_gym.agents.rl.dpo import train_dpo
 from o1coder_gym.agents.rl.settings import DPOSettings
-from o1coder_gym.models.finetuning import finetune
-from o1coder_gym.models.trainers import TrainingSettings
+from o1coder_gym.models.training.finetuning import finetune
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.prm.training.trainer import train_prm
 from o1coder_gym.process_data import LabelRule, PairRow, PairRule, ProcessData
 from o1coder_gym.steps.formats import PSEUDOCODE

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.errors import UsageError, WeightsError
-from o1coder_gym.models.lookup import find_model, model_path, parameters_of
+from o1coder_gym.models.lookup import find_model, model_path, parameter_count
 from o1coder_gym.models.sources import adapters
 from o1coder_gym.models.sources.adapters import shipped_adapters, shipped_prm
 from tests.command_line import call
@@ -74,7 +74,7 @@ def test_adapters_are_found_by_their_cards() -> None:
     }
     assert shipped_prm("reward") == "tiny+reward"
     assert shipped_prm("steps") is None  # a policy
-    assert parameters_of("hf:tiny+steps?dtype=float32") == TINY
+    assert parameter_count("tiny+steps") == TINY
 
 
 def test_a_merged_model_is_the_base_with_its_adapter_and_made_once(shelf: Path) -> None:

@@ -10,7 +10,7 @@ pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.metrics.calibration import UNCALIBRATED
-from o1coder_gym.models.trainers import PRM_SETTINGS
+from o1coder_gym.models.training.settings import PRM_SETTINGS
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.scorer import ModelScorer

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
-from o1coder_gym.models.trainers import PRM_SETTINGS  # noqa: E402
+from o1coder_gym.models.training.settings import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
 from o1coder_gym.prm.model import StepModel, load_backbone  # noqa: E402

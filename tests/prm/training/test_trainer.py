@@ -13,7 +13,7 @@ pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
 from o1coder_gym.models.checkpoints import export_policy  # noqa: E402
-from o1coder_gym.models.trainers import PRM_SETTINGS  # noqa: E402
+from o1coder_gym.models.training.settings import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.collators import (  # noqa: E402
     Examples,

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 
 from o1coder_gym.errors import Cancelled, InfrastructureError, UsageError
-from o1coder_gym.protocols import Judge as JudgeProtocol
 from o1coder_gym.sandbox import ConcurrentJudge, shared_judge
 from o1coder_gym.sandbox.trial import Trial
 from o1coder_gym.types import AssertTest, CallTest, Limits, StdioTest, Submission
+from o1coder_gym.types.protocols import Judge as JudgeProtocol
 
 CALLS = (CallTest("[1]", "2"), CallTest("[2]", "3"))
 PROGRAMS = [Submission(f"def f(x):\n    return x + {i % 3}", "f", CALLS) for i in range(60)]

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import pytest
 
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
-from o1coder_gym.models import finetuning
 from o1coder_gym.models.checkpoints import load_weights
-from o1coder_gym.models.trainers import TrainingSettings
+from o1coder_gym.models.training import finetuning
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.tcg.training.training import train
 
 needs_trl = pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="needs the train extra")

@@ -68,7 +68,7 @@ def address(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Ite
 def learner_of(model: Any, lora_rank: int) -> Any:
     from peft import get_peft_model
 
-    from o1coder_gym.models.trainers import lora
+    from o1coder_gym.models.training.arguments import lora
 
     return get_peft_model(model, lora(lora_rank)) if lora_rank else model
 

@@ -88,7 +88,7 @@ def test_a_server_that_was_restarted_is_sent_the_weights_again(
     if lora_rank:
         from peft import get_peft_model
 
-        from o1coder_gym.models.trainers import lora
+        from o1coder_gym.models.training.arguments import lora
 
         learner = get_peft_model(learner, lora(lora_rank))
     with serving(weights) as other:
@@ -127,7 +127,7 @@ def test_adapters_of_another_model_are_refused(server: WeightedServer, weights: 
 def test_adapters_are_taken_back(server: WeightedServer, weights: Path) -> None:
     from peft import get_peft_model
 
-    from o1coder_gym.models.trainers import lora
+    from o1coder_gym.models.training.arguments import lora
 
     start = start_of(weights, 2)
     learner = get_peft_model(start.model, lora(2))
@@ -144,7 +144,7 @@ def test_adapters_of_a_run_that_was_killed_are_no_model_to_train(
 ) -> None:
     from peft import get_peft_model
 
-    from o1coder_gym.models.trainers import lora
+    from o1coder_gym.models.training.arguments import lora
 
     start, text = start_of(weights, 2), spec(server, options="&transfer=adapters")
     make_actor(text, start).refresh(get_peft_model(start.model, lora(2)), 3)  # and is never closed

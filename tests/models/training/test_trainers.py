@@ -6,7 +6,8 @@ import pytest
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.errors import UsageError
-from o1coder_gym.models.trainers import TrainingSettings, lora
+from o1coder_gym.models.training.arguments import lora
+from o1coder_gym.models.training.settings import TrainingSettings
 
 pytest.importorskip("peft")
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from o1coder_gym.experiments.sources import content_of, search_source
 from o1coder_gym.models.lookup import KNOWN_MODELS
-from o1coder_gym.process_data.sources import content_of, search_source, source_id
+from o1coder_gym.process_data.dataset import source_id
 
 
 def save(folder: Path, weights: bytes, card: str = "") -> Path:

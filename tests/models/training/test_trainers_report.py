@@ -3,7 +3,7 @@
 import pytest
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.models.trainers import REPORT_TO, report_to
+from o1coder_gym.models.training.arguments import REPORT_TO, report_to
 
 
 @pytest.mark.parametrize(

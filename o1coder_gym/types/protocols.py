@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from o1coder_gym.types import (
-    GeneratedTests,
-    PolicyRequest,
-    Problem,
-    Proposal,
-    State,
-    Submission,
-    Transition,
-    Verdict,
-)
+from o1coder_gym.types.proposals import PolicyRequest, Proposal
+from o1coder_gym.types.states import Problem, State
+from o1coder_gym.types.tests import GeneratedTests
+from o1coder_gym.types.transitions import Transition
+from o1coder_gym.types.verdicts import Submission, Verdict
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Sources: what made the rows of a data set, and the id by which rows name it."""
+"""Sources: what a run's search trees were made of, so that rows of two policies are never taken for one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
-from o1coder_gym.runs.provenance import artefact_path, config_hash, content_hash
-from o1coder_gym.specs.own_code import file_of
+from o1coder_gym.runs.provenance import artefact_path, content_hash
 
 _CONTENT = (
     "*.safetensors",
@@ -22,11 +21,6 @@ _CONTENT = (
     "prm.json",
 )
 """Files of a model on which its answers depend."""
-
-
-def source_id(source: Mapping[str, Any]) -> str:
-    """Returns the id by which rows name what made them."""
-    return config_hash(source)[:12]
 
 
 def search_source(
@@ -61,7 +55,7 @@ def content_of(spec: str) -> str | None:
     Args:
         spec: Such as ``hf:RUN/model``, ``vllm:owner/model?…``, ``scripted:FILE`` or ``FILE.py:NAME``.
     """
-    name = str(file_of(spec) or artefact_path(spec))
+    name = str(artefact_path(spec))
     if name in KNOWN_MODELS:
         return KNOWN_MODELS[name].weights.sha256
     try:

@@ -10,8 +10,8 @@ from rich.console import Console
 
 pytest.importorskip("transformers", exc_type=ImportError)
 
-from o1coder_gym.models import progress
-from o1coder_gym.models.trainers import run
+from o1coder_gym.models.training import progress
+from o1coder_gym.models.training.assembly import run
 
 
 class Trainer:

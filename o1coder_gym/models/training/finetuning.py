@@ -16,21 +16,11 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import load_weights, quiet
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.trainers import (
-    Assembly,
-    MeasuredByLabel,
-    TrainingResult,
-    TrainingSettings,
-    check_start,
-    lora,
-    provenance,
-    save_policy,
-    train_once,
-    trainer_arguments,
-)
-from o1coder_gym.problems.likeness.trained_on import keys_of
+from o1coder_gym.models.training.arguments import MeasuredByLabel, lora, trainer_arguments
+from o1coder_gym.models.training.assembly import Assembly, TrainingResult, save_policy, train_once
+from o1coder_gym.models.training.settings import TrainingSettings
+from o1coder_gym.models.training.starting import check_start, provenance
 from o1coder_gym.runs import ranks
-from o1coder_gym.settings import to_row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -82,15 +72,13 @@ def finetune(
             with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
-    # What the first model had learned, this one has learned too.
-    keys = keys_of((), model).union(learned)
     training = Assembly(
-        made=provenance(stage, model, data, to_row(settings)),
+        made=provenance(stage, model, data, settings),
         out=out,
         resume=resume,
         assemble=partial(_assembled, stage, model, (train_rows, validation_rows), out, settings, encode),
         save=_save_with_adapters,
-        keys=keys,
+        keys=learned,
     )
     result = train_once(training, partial(check_start, model, settings, "trl", "peft", "datasets"))
     if push_to_hub is not None and ranks.is_first():
@@ -208,7 +196,7 @@ def _trainer(
     from o1coder_gym.models.batches.projection import project_completions_only
     from o1coder_gym.models.batches.row_order import filled, order_rows
     from o1coder_gym.models.batches.shared_prefixes import share_prefixes
-    from o1coder_gym.models.pairs import PairTrainer
+    from o1coder_gym.models.training.pairs import PairTrainer
 
     project_completions_only()
     share_prefixes(model)
