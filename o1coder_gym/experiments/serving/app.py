@@ -106,7 +106,7 @@ def make_app(
                 known = ", ".join(models)
                 message = f"no model {asked.model!r}; known: {known}"
                 raise Refused(404, message, parameter="model", code="model_not_found")
-            told = {IGNORED: ", ".join(asked.ignored)} if asked.ignored else None
+            told = {IGNORED: _header(asked.ignored)} if asked.ignored else None
             searches = _Searches(desk, asked, models[asked.model], policies.get(asked.model), bounds)
             if asked.stream:
                 parts = searches.chunks(kind.chunk)
@@ -138,6 +138,11 @@ def make_app(
     app.add_exception_handler(O1CoderError, _failed)
     app.add_exception_handler(HTTPException, _no_route)
     return app
+
+
+def _header(names: Sequence[str]) -> str:
+    """Returns names that a client chose as the value of a header: a line of ASCII that is not too long."""
+    return json.dumps(", ".join(names))[1:-1][:1000]
 
 
 _Request: TypeAlias = chat.ChatRequest | CompletionRequest | ResponseRequest

@@ -64,6 +64,7 @@ class Scripted(BaseHTTPRequestHandler):
     def _tell(self, body):
         raw = json.dumps(body).encode()
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
