@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import threading
 import time
 from pathlib import Path
@@ -83,10 +84,31 @@ def test_what_is_too_large_and_who_hangs_up_leave_nothing_behind(url):
             assert (await env.reset(seed=0)).observation["question"]
 
     asyncio.run(play())
+    assert not left_over()
+
+
+def test_a_thousand_sessions_at_once_are_served(url):
+    async def play(seed):
+        async with GenericEnvClient(base_url=url, connect_timeout_s=120, message_timeout_s=120) as env:
+            return (await env.reset(seed=seed)).observation["question"]
+
+    async def all_of_them():
+        return await asyncio.gather(*map(play, range(1000)))
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    threads = threading.active_count()
+    assert all(asyncio.run(all_of_them()))
+    assert not left_over()
+    assert threading.active_count() <= threads + 64  # those of the server's own pool stay
+
+
+def left_over():
+    """Environments that are still held after a while."""
     deadline = time.monotonic() + 60
-    while (open_ := sessions()) and time.monotonic() < deadline:
+    while (held := sessions()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not open_
+    return held
 
 
 def sessions():
