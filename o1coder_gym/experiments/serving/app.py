@@ -279,16 +279,22 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, dict[str, Any
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """Reads a body up to the allowed size."""
-    body = b""
+    """Reads a body up to the allowed size; one that is said to be larger is not read at all."""
+    body, stated = b"", request.headers.get("content-length", "")
     try:
+        if stated.isdecimal() and (len(stated) > 18 or int(stated) > most):
+            raise _too_large(most)
         async for part in request.stream():
             body += part
             if len(body) > most:
-                raise Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
+                raise _too_large(most)
     except ClientDisconnect as error:
         raise Refused(499, "the client has gone") from error
     return body
+
+
+def _too_large(most: int) -> Refused:
+    return Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
 
 
 def _read(body: bytes, bounds: Bounds, request: type[_Request]) -> chat.ChatRequest:

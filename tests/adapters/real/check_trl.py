@@ -106,7 +106,7 @@ def answers(tokenizer, task, *, tools):
     reference = next(row.reference for row in load_rows("starter") if row.problem.task_id == task)
     for code in itertools.cycle([reference, "1 / 0"]):
         step = PSEUDOCODE.render(Step(ActionType.CODE, code), 1)
-        call = json.dumps({"name": "step", "arguments": {"text": step}})
+        call = json.dumps({"name": "step", "arguments": {"action": step}})
         said = [f"<tool_call>\n{call}\n</tool_call>", "Done."] if tools else [step]
         for text in said:
             yield [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]

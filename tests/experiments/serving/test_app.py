@@ -123,6 +123,12 @@ def test_what_is_not_applied_is_named(client):
     assert text.headers[IGNORED] == "temperature"
 
 
+@pytest.mark.parametrize("stated", ["1000000000", "9" * 5000])
+def test_a_body_that_is_said_to_be_too_large_is_not_waited_for(client, stated):
+    response = client.post("/v1/chat/completions", content=b"{", headers={"content-length": stated})
+    assert response.status_code == 413
+
+
 def test_names_that_a_header_cannot_hold_are_written_in_ascii(client):
     extra = {"a\r\nX-Evil: 1": 1, "snow\u2603": 1, "z" * 5000: 1}
     response = client.post("/v1/chat/completions", json={"model": "g", "messages": TURNS, **extra})
