@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from o1coder_gym.adapters import openenv
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.sandbox import shared_judge
+from o1coder_gym.types import Problem
 
 
 def started():
@@ -136,6 +137,14 @@ def test_mistakes_are_told(url):
             assert (state["step_count"], state["outcome"]) == (0, None)
 
     asyncio.run(play())
+
+
+def test_a_masked_step_has_no_reward():
+    model = ReasoningModel([Problem("bare", "?", "f")], shared_judge())
+    env = openenv.O1CoderEnvironment(model)
+    env.reset(task_id="bare")
+    found = env.step(openenv.StepAction(text="### Step 1 (code)\n```python\ndef f(): ...\n```\n"))
+    assert (found.done, found.reward, found.metadata["masked"]) == (True, None, True)
 
 
 def test_its_validator_reads_our_manifest():
