@@ -147,7 +147,7 @@ def _exam(state: TaskState) -> Exam:
 
 
 def _sample(problem: Problem, problems: str, split: str | None) -> Sample:
-    kinds = {"system": ChatMessageSystem, "user": ChatMessageUser}
     turns = VANILLA.prompt(problem, State(problem.task_id)).messages
+    kinds = {"system": ChatMessageSystem, "user": ChatMessageUser}
     messages = [kinds[role](content=content) for role, content in turns]
     return Sample(input=messages, id=problem.task_id, metadata={"problems": problems, "split": split})
