@@ -5,7 +5,7 @@
 #
 # Groups: verifiers openenv inspect lm_eval trainers trl rl rllib puffer audit nemo_gym.
 #
-# nemo_gym runs only when it is named: it needs PYTHON to be 3.12 or newer, and 3.13.14 for its last releases.
+# nemo_gym runs only when it is named: it needs PYTHON to be 3.13.14 or newer.
 #
 # Needs the package index; environments are kept in ADAPTERS_VENVS (default: build/adapters) and made once, by uv where
 # there is one. results.md beside them says what was tried with which versions.
@@ -28,7 +28,7 @@ packages() {
     rllib) echo torch==2.13.0 'ray[rllib]==2.60.0' transformers accelerate ;;
     puffer) echo torch==2.13.0 transformers accelerate psutil rich-argparse nvidia-ml-py pyro-ppl ;;
     audit) echo verifiers==0.4.0 falsepass==0.11.0 ;;
-    nemo_gym) echo nemo-gym fastapi ;;
+    nemo_gym) echo nemo-gym==0.7.0 fastapi ;;
     *) echo "unknown group $1" >&2; exit 2 ;;
   esac
 }
