@@ -27,7 +27,7 @@ from o1coder_gym.adapters.scoring import score_all_async
 from o1coder_gym.agents import Driver, Feed, TaskResult, load_agent
 from o1coder_gym.agents import Task as Search
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
 from o1coder_gym.policies import load_policy
 from o1coder_gym.prm import load_scorer
 from o1coder_gym.problems.answers.solutions import program_in
@@ -58,12 +58,10 @@ def hidden_tests() -> Scorer:
         truth = _exam(state).truths[str(state.sample_id)]
         program = program_in(state.output.completion, truth.entry_point)
         (found,) = await score_all_async([(program, truth)])
-        told = {"outcome": found.outcome}
+        told = {"answer": program, "explanation": found.error or None, "metadata": {"outcome": found.outcome}}
         if found.masked:
-            why = found.error or found.outcome
-            return Score.unscored(reason="scoring_failed", answer=program, explanation=why, metadata=told)
-        value = "C" if found.reward else "I"
-        return Score(value=value, answer=program, explanation=found.error or None, metadata=told)
+            return Score.unscored(reason="scoring_failed", **told)
+        return Score(value="C" if found.reward else "I", **told)
 
     return score
 
@@ -118,8 +116,13 @@ class _Searches:
         return future
 
     def _work(self, driver: Driver) -> None:
-        for result in driver.stream(self._feed):
-            self._found.pop(result.task.key).set_result(result)
+        try:
+            for result in driver.stream(self._feed):
+                self._found.pop(result.task.key).set_result(result)
+        finally:  # a driver that fails ends all that wait for it
+            self._feed.close()
+            for future in [*self._found.values()]:
+                future.set_exception(InfrastructureError("the search failed; its traceback says why"))
 
 
 @lru_cache(maxsize=8)

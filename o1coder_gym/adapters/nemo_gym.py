@@ -13,7 +13,6 @@ the request, so that the rollout fails instead of counting as 0. Needs nemo-gym 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -31,6 +30,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import InfrastructureError, ProblemFileError, UsageError
 from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.problems.formats.reading.fields import optional
+from o1coder_gym.rewards import end_value
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem
@@ -94,7 +94,7 @@ class O1CoderGymnasium(GymnasiumServer):
 
         Raises:
             UsageError: When no episode is running.
-            InfrastructureError: When the judge failed.
+            InfrastructureError: When nothing was decided about the program.
         """
         if session_id not in self.session_state:
             raise UsageError("no episode is running; reset first")
@@ -102,8 +102,8 @@ class O1CoderGymnasium(GymnasiumServer):
         # In a thread: judging blocks, and one event loop serves all sessions.
         (transition,) = await asyncio.to_thread(model.advance, [(chain, extract_text(action))])
         self.session_state[session_id] = model, transition.state
-        if math.isnan(transition.reward):
-            raise InfrastructureError(transition.feedback)
+        if end_value(transition) is None:
+            raise InfrastructureError(f"no reward: {transition.feedback}")
         said = None if transition.done else transition.feedback or GO_ON
         outcome = transition.verdict.outcome.value if transition.verdict else None
         info = {"outcome": outcome, "feedback": transition.feedback}

@@ -7,7 +7,6 @@ A masked step has no reward (null) and says so in its metadata. Needs openenv 0.
 
 from __future__ import annotations
 
-import math
 import os
 import random
 from typing import Any
@@ -24,6 +23,7 @@ from pydantic import Field
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.loading import load_problems
+from o1coder_gym.rewards import end_value
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import State as Chain
@@ -114,7 +114,7 @@ class O1CoderEnvironment(Environment[StepAction, StepObservation, ChainState]):
             steps=[write(step, number) for number, step in enumerate(self._chain.steps, start=1)],
         )
         if transition is not None:
-            masked = math.isnan(transition.reward)
+            masked = end_value(transition) is None
             observation.done = transition.done
             observation.reward = None if masked else transition.reward
             observation.feedback = transition.feedback

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import ProblemFileError
@@ -230,7 +231,7 @@ def _text(value: object) -> str:
 
 
 def _identifier(value: object) -> str:
-    if not _string(value).isidentifier():
+    if not _string(value).isidentifier() or iskeyword(_string(value)):
         raise ValueError(f"{value!r} is not a Python name")
     return _string(value)
 

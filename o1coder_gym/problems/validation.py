@@ -12,6 +12,7 @@ from typing import Any
 
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.rows import ProblemRow, problem_row_to_json
+from o1coder_gym.runs.files import replacing
 from o1coder_gym.types import CallTest, CheckerTest, Limits, Outcome, StdioTest, TestCase, Verdict
 from o1coder_gym.types.protocols import Judge
 
@@ -91,14 +92,11 @@ def keep_valid(results: Iterable[Validation], path: Path) -> Iterator[Validation
 
     The file is replaced at the end; an existing one stays until then.
     """
-    # Beside the target: a rename is atomic only within one file system.
-    unfinished = path.with_name(f"{path.name}.part")
-    with unfinished.open("w", encoding="utf-8") as file:
+    with replacing(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         for result in results:
             if result.holds:
                 file.write(json.dumps(problem_row_to_json(result.row), ensure_ascii=False) + "\n")
             yield result
-    unfinished.replace(path)
 
 
 def report_lines(name: str, results: Sequence[Validation]) -> Iterator[str]:

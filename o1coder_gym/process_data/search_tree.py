@@ -227,6 +227,12 @@ def _nodes(row: Mapping[str, Any]) -> tuple[TreeNode, ...]:
         outcome = Outcome(fields["outcome"]).after(len(fields["bits"])) if fields["outcome"] else None
         fields["outcome"] = outcome
         nodes.append(TreeNode(step=Step(ActionType(step[0]), step[1]) if step else None, **fields))
+    root, *parents = (node.parent for node in nodes)
+    # Checked, since who follows parents to the root would otherwise never come there.
+    if root is not None or not all(0 <= parent < place for place, parent in enumerate(parents, start=1)):
+        raise ValueError("a node stands before its parent")
+    if row["chosen"] is not None and not 0 <= row["chosen"] < len(nodes):
+        raise ValueError(f"chosen: {row['chosen']} of {len(nodes)} nodes")
     return tuple(nodes)
 
 
@@ -257,5 +263,9 @@ def tree_rows(folder: Path) -> Iterator[dict[str, Any]]:
     Raises:
         JournalError: When the file is damaged.
     """
-    rows = {(row["task_id"], row["agent"], row["seed"]): row for row in read_rows(folder / f"{TREES}.jsonl")}
+    path = folder / f"{TREES}.jsonl"
+    try:
+        rows = {(row["task_id"], row["agent"], row["seed"]): row for row in read_rows(path)}
+    except (KeyError, TypeError) as error:
+        raise JournalError(f"{path}: not rows of search trees: {error}") from error
     yield from rows.values()

@@ -30,8 +30,13 @@ def write_json(path: Path, row: Mapping[str, Any]) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path, which replaces `path` atomically if the block succeeds.
 
-    A folder can only replace an empty folder.
+    A folder can only replace an empty folder. A link to a file stays one, and what is neither a file nor a
+    folder (``/dev/null``, a pipe) is written to, not replaced.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        yield path
+        return
+    path = path.resolve() if path.is_file() else path
     part = path.with_name(f".{path.name}.part")  # beside it: only within a file system is a rename atomic
     _remove(part)  # of a process that was killed
     try:

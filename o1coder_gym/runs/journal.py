@@ -283,7 +283,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 def _read_row(line: bytes, path: Path, unit: str, number: int) -> dict[str, Any]:
     try:
         row = _decode(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JournalError(f"{path}: {unit} {number} is not JSON") from error
     if not isinstance(row, dict):
         raise JournalError(f"{path}: {unit} {number} is not a JSON object")

@@ -57,7 +57,7 @@ class _Candidate:
         runs = does_something(self.code)
         fits = defines(self.code, entry_point) if entry_point else bool(_READS_INPUT.search(self.code))
         ours = self.python is not False
-        begins = bool(_STARTS.search(self.code))
+        begins = fits or bool(_STARTS.search(self.code))  # a draft that imports does not outrank an answer
         return (
             fits and runs and ours,
             not self.thought,

@@ -108,6 +108,7 @@ def with_field(path, value):
         (("prompt",), None, "field 'prompt': expected a string, got null"),
         (("prompt",), "\ud800", "field 'prompt': "),
         (("entry_point",), "not a name", "field 'entry_point': 'not a name' is not a Python name"),
+        (("entry_point",), "class", "field 'entry_point': 'class' is not a Python name"),
         (("entry_point",), None, "field 'public_tests[0].kind': stdio tests go with entry_point null"),
         (("meta",), [], "field 'meta': expected an object, got a list"),
         *(

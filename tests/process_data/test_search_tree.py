@@ -47,7 +47,21 @@ def test_reading_the_tree():
     assert tree.state(2) == State("p/1", (PLAN, CODE))
 
 
-@pytest.mark.parametrize("damage", [{"schema": 9}, {"steps": None}, {"parent": [None]}, {"problem": {}}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"schema": 9},
+        {"steps": None},
+        {"parent": [None]},
+        {"problem": {}},
+        {"parent": [None, 1, 1, 1]},
+        {"parent": [None, 0, 3, 2]},
+        {"parent": [None, 0, -1, 1]},
+        {"parent": [0, 0, 1, 1]},
+        {"chosen": 4},
+        {"chosen": -1},
+    ],
+)
 def test_another_row_is_refused(damage):
     with pytest.raises(JournalError, match="search tree"):
         SearchTree.from_row(small().to_row() | damage)

@@ -24,6 +24,18 @@ def test_what_fails_leaves_the_earlier_one(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_links_and_pipes_stay_what_they_are(tmp_path: Path) -> None:
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    (tmp_path / "target").touch()
+    link.symlink_to(tmp_path / "target")
+    write_whole(link, "whole")
+    assert (link.is_symlink(), (tmp_path / "target").read_text()) == (True, "whole")
+    os.mkfifo(pipe)
+    with replacing(pipe) as part:
+        assert part == pipe
+    assert pipe.is_fifo()
+
+
 def test_what_a_killed_process_left_does_not_get_in(tmp_path: Path) -> None:
     path = tmp_path / "model"
     leftover = tmp_path / ".model.part"

@@ -218,6 +218,7 @@ def test_a_code_step_is_read_alike(text, program):
         (fence("5\n1 2", "") + fence(SCRIPT, ""), SCRIPT),
         (fence(SCRIPT) + "Run:\n" + fence("python add.py < in", "bash"), SCRIPT),
         (fence(SCRIPT) + fence("3", "") + fence("print(3)"), SCRIPT),
+        (fence(f"import sys\n{SCRIPT}") + "Better:\n" + fence(SCRIPT), SCRIPT),
         (f"Read both:\n\n{SCRIPT}\n\nThat is all.", SCRIPT),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from keyword import iskeyword
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -31,9 +32,16 @@ class Program(BaseModel):
     model_config = ConfigDict(extra="forbid")
     code: str
     tests: list[Any] | dict[str, Any]
-    entry_point: Annotated[str | None, Field(pattern=r"^[^\W\d]\w*$")] = None
+    entry_point: str | None = None
     prelude: str = ""
     limits: LimitsBody = LimitsBody()
+
+    @field_validator("entry_point")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        if name is not None and (not name.isidentifier() or iskeyword(name)):
+            raise ValueError("is not the name of a function")
+        return name
 
     @field_validator("prelude")
     @classmethod
@@ -50,6 +58,8 @@ class Program(BaseModel):
             ProblemFileError: When its tests cannot be read.
         """
         tests = self.tests
+        if isinstance(tests, dict) and self.entry_point and tests.keys() & {"inputs", "input"}:
+            tests = {"fn_name": self.entry_point} | tests
         native = isinstance(tests, list) and all(isinstance(one, dict) and "kind" in one for one in tests)
         truth = read_ground_truth({"tests": tests} if native else tests)
         limits, name = Limits(**self.limits.model_dump()), self.entry_point or truth.entry_point

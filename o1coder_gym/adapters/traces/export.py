@@ -13,9 +13,9 @@ from o1coder_gym.adapters.traces.atif import atif
 from o1coder_gym.adapters.traces.tree_paths import TREE
 from o1coder_gym.adapters.traces.verifiers import verifiers
 from o1coder_gym.adapters.traces.verl import verl
-from o1coder_gym.errors import JournalError, ProblemFileError, RowError, UnknownNameError
+from o1coder_gym.errors import JournalError, ProblemFileError, RowError, UnknownNameError, UsageError
 from o1coder_gym.problems.formats.reading.fields import decoded
-from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
+from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.runs.files import replacing
 
 FORMATS: Mapping[str, Callable[[SearchTree], Iterator[dict[str, Any]]]] = MappingProxyType(
@@ -29,10 +29,13 @@ def export_traces(run: Path, format: str, path: Path) -> int:
 
     Raises:
         UnknownNameError: When there is no such format.
+        UsageError: When the traces would replace the trees.
         JournalError: When there are no trees, or they are damaged.
     """
     if format not in FORMATS:
         raise UnknownNameError("format of traces", format, FORMATS)
+    if path.resolve() == (run / f"{TREES}.jsonl").resolve():
+        raise UsageError(f"{path}: holds the trees themselves, and would be replaced")
     traces = (trace for row in tree_rows(run) for trace in FORMATS[format](SearchTree.from_row(row)))
     lines = (json.dumps(trace, ensure_ascii=False) + "\n" for trace in traces)
     if (first := next(lines, None)) is None:

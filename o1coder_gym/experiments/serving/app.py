@@ -106,7 +106,7 @@ def make_app(
                 known = ", ".join(models)
                 message = f"no model {asked.model!r}; known: {known}"
                 raise Refused(404, message, parameter="model", code="model_not_found")
-            told = {IGNORED: ", ".join(asked.ignored)} if asked.ignored else None
+            told = {IGNORED: _header(asked.ignored)} if asked.ignored else None
             searches = _Searches(desk, asked, models[asked.model], policies.get(asked.model), bounds)
             if asked.stream:
                 parts = searches.chunks(kind.chunk)
@@ -138,6 +138,11 @@ def make_app(
     app.add_exception_handler(O1CoderError, _failed)
     app.add_exception_handler(HTTPException, _no_route)
     return app
+
+
+def _header(names: Sequence[str]) -> str:
+    """Returns names that a client chose as the value of a header: a line of ASCII that is not too long."""
+    return json.dumps(", ".join(names))[1:-1][:1000]
 
 
 _Request: TypeAlias = chat.ChatRequest | CompletionRequest | ResponseRequest
@@ -274,16 +279,22 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, dict[str, Any
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """Reads a body up to the allowed size."""
-    body = b""
+    """Reads a body up to the allowed size; one that is said to be larger is not read at all."""
+    body, stated = b"", request.headers.get("content-length", "")
     try:
+        if stated.isdecimal() and (len(stated) > 18 or int(stated) > most):
+            raise _too_large(most)
         async for part in request.stream():
             body += part
             if len(body) > most:
-                raise Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
+                raise _too_large(most)
     except ClientDisconnect as error:
         raise Refused(499, "the client has gone") from error
     return body
+
+
+def _too_large(most: int) -> Refused:
+    return Refused(413, f"the request is larger than {most:,} bytes", code="request_too_large")
 
 
 def _read(body: bytes, bounds: Bounds, request: type[_Request]) -> chat.ChatRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from keyword import iskeyword
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -98,7 +99,7 @@ class Asked(BaseModel):
     @field_validator("entry_point")
     @classmethod
     def _is_a_name(cls, name: str | None) -> str | None:
-        if name is not None and not name.isidentifier():
+        if name is not None and (not name.isidentifier() or iskeyword(name)):
             raise ValueError("must be the name of a Python function")
         return name
 

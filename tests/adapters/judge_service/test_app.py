@@ -44,9 +44,10 @@ def test_verdicts_come_with_a_result_per_test(client):
     programs = [
         {"code": ADD, "entry_point": "add", "tests": [CALL, {**CALL, "expected": "4"}]},
         {"code": ADD, "tests": {"inputs": [[1, 2]], "outputs": [3], "fn_name": "add"}},
+        {"code": ADD, "tests": {"inputs": [[1, 2]], "outputs": [3]}, "entry_point": "add"},
     ]
     response = client.post("/judge", json={"submissions": programs})
-    first, second = response.json()["verdicts"]
+    first, second, third = response.json()["verdicts"]
     assert (first["outcome"], first["passed"], first["total"], first["decided"]) == (
         "wrong_answer",
         1,
@@ -54,7 +55,7 @@ def test_verdicts_come_with_a_result_per_test(client):
         True,
     )
     assert [case["outcome"] for case in first["tests"]] == ["pass", "wrong_answer"]
-    assert (second["outcome"], second["error"]) == ("pass", "")
+    assert (second["outcome"], second["error"]) == (third["outcome"], third["error"]) == ("pass", "")
 
 
 def test_undecided_verdicts_say_so(client):
@@ -105,6 +106,11 @@ def test_an_answer_is_run_against_all_cases(client):
         (
             "/judge",
             {"submissions": [{"code": ADD, "tests": [CALL], "entry_point": "a b"}]},
+            "submissions.0.entry_point",
+        ),
+        (
+            "/judge",
+            {"submissions": [{"code": ADD, "tests": [CALL], "entry_point": "class"}]},
             "submissions.0.entry_point",
         ),
         (

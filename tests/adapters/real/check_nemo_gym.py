@@ -71,3 +71,11 @@ def test_an_episode_is_played_step_by_step():
         end = client.post("/step", json=body(row, f"### Step 2 (code)\n```python\n{code}\n```\n")).json()
         assert (end["observation"], end["reward"], end["terminated"]) == (None, 1.0, True)
         assert end["info"]["outcome"] == "pass"
+
+
+def test_a_step_that_decides_nothing_fails():
+    (row,) = rows([Problem("bare", "?", "f")], format="pseudocode")
+    with client_of(O1CoderGymnasium) as client:
+        client.post("/reset", json=row)
+        with pytest.raises(InfrastructureError, match="no reward"):
+            client.post("/step", json=body(row, "### Step 1 (code)\n```python\ndef f(): ...\n```\n"))

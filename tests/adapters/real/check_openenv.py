@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from o1coder_gym.adapters import openenv
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.sandbox import shared_judge
+from o1coder_gym.types import Problem
 
 
 def started():
@@ -83,15 +85,36 @@ def test_what_is_too_large_and_who_hangs_up_leave_nothing_behind(url):
             assert (await env.reset(seed=0)).observation["question"]
 
     asyncio.run(play())
+    assert not left_over()
+
+
+def test_a_thousand_sessions_at_once_are_served(url):
+    async def play(seed):
+        async with GenericEnvClient(base_url=url, connect_timeout_s=120, message_timeout_s=120) as env:
+            return (await env.reset(seed=seed)).observation["question"]
+
+    async def all_of_them():
+        return await asyncio.gather(*map(play, range(1000)))
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
+    threads = threading.active_count()
+    assert all(asyncio.run(all_of_them()))
+    assert not left_over()
+    assert threading.active_count() <= threads + 64  # those of the server's own pool stay
+
+
+def left_over():
+    """Environments that are still held after a while."""
     deadline = time.monotonic() + 60
-    while (open_ := sessions()) and time.monotonic() < deadline:
+    while (held := sessions()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not open_
+    return held
 
 
 def sessions():
-    """Environments that are still held."""
-    return sum(isinstance(found, openenv.O1CoderEnvironment) for found in gc.get_objects())
+    """Environments that are still held; by their type alone, since a dead proxy has no class."""
+    return sum(type(found) is openenv.O1CoderEnvironment for found in gc.get_objects())
 
 
 def test_mistakes_are_told(url):
@@ -114,6 +137,14 @@ def test_mistakes_are_told(url):
             assert (state["step_count"], state["outcome"]) == (0, None)
 
     asyncio.run(play())
+
+
+def test_a_masked_step_has_no_reward():
+    model = ReasoningModel([Problem("bare", "?", "f")], shared_judge())
+    env = openenv.O1CoderEnvironment(model)
+    env.reset(task_id="bare")
+    found = env.step(openenv.StepAction(text="### Step 1 (code)\n```python\ndef f(): ...\n```\n"))
+    assert (found.done, found.reward, found.metadata["masked"]) == (True, None, True)
 
 
 def test_its_validator_reads_our_manifest():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl.chat_template_utils import add_response_schema, qwen3_chat_template
 from trl.experimental.async_grpo import (
@@ -19,6 +20,7 @@ from trl.experimental.async_grpo import (
     AsyncGRPOTrainer,
     async_grpo_trainer,
     async_rollout_worker,
+    packing,
 )
 
 import o1coder_gym
@@ -46,6 +48,25 @@ class NoTransfer:
     pause = resume = destroy = init_weight_transfer
 
 
+class PlainAttention:
+    """Stands in for FlashAttention 3, which TRL packs its sequences for and which wants a GPU."""
+
+    @staticmethod
+    def flash_attn_varlen_func(query, key, value, queries, keys, *_, softmax_scale, **__):
+        """Attends within each sequence, [T, heads, width]; its last query sees all of its keys."""
+        key, value = (one.repeat_interleave(query.shape[1] // one.shape[1], 1) for one in (key, value))
+        attended = []
+        for (first, last), (begin, end) in zip(
+            itertools.pairwise(queries.tolist()), itertools.pairwise(keys.tolist()), strict=True
+        ):
+            seen = torch.ones(last - first, end - begin, dtype=torch.bool).tril(end - begin - last + first)
+            parts = (query[first:last], key[begin:end], value[begin:end])
+            parts = (part.transpose(0, 1) for part in parts)
+            found = scaled_dot_product_attention(*parts, attn_mask=seen, scale=softmax_scale)
+            attended.append(found.transpose(0, 1))
+        return torch.cat(attended)
+
+
 class Scripted(BaseHTTPRequestHandler):
     """The part of vLLM's server that TRL's worker asks: token ids in, token ids out."""
 
@@ -64,6 +85,7 @@ class Scripted(BaseHTTPRequestHandler):
     def _tell(self, body):
         raw = json.dumps(body).encode()
         self.send_response(200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
@@ -84,7 +106,7 @@ def answers(tokenizer, task, *, tools):
     reference = next(row.reference for row in load_rows("starter") if row.problem.task_id == task)
     for code in itertools.cycle([reference, "1 / 0"]):
         step = PSEUDOCODE.render(Step(ActionType.CODE, code), 1)
-        call = json.dumps({"name": "step", "arguments": {"text": step}})
+        call = json.dumps({"name": "step", "arguments": {"action": step}})
         said = [f"<tool_call>\n{call}\n</tool_call>", "Done."] if tools else [step]
         for text in said:
             yield [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
@@ -94,6 +116,7 @@ def answers(tokenizer, task, *, tools):
 def test_asynchronous_grpo_takes_a_step(tmp_path, tokenizer, tools, monkeypatch):
     monkeypatch.setattr(async_grpo_trainer, "get_peak_flops_per_device", lambda *_: 1e12)  # it asks CUDA
     monkeypatch.setattr(async_rollout_worker, "is_vllm_available", lambda *_, **__: True)  # a script answers
+    monkeypatch.setattr(packing, "_flash_attn", lambda: PlainAttention)
     spec = O1CoderSpec("starter")
     row = spec.train_dataset[0]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)

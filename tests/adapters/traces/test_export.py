@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.adapters.traces import FORMATS, export_traces, read_trees
-from o1coder_gym.errors import JournalError, RowError, UnknownNameError
+from o1coder_gym.errors import JournalError, RowError, UnknownNameError, UsageError
 from o1coder_gym.process_data.search_tree import SearchTree, TreeNode
 from o1coder_gym.types import ActionType, CallTest, Outcome, Problem, Step, Usage
 
@@ -86,6 +86,21 @@ def test_a_run_folder_is_exported(tmp_path: Path):
     ]
     with pytest.raises(UnknownNameError, match="atif"):
         export_traces(tmp_path, "xml", tmp_path / "out.jsonl")
+
+
+def test_the_trees_themselves_are_not_replaced(tmp_path: Path):
+    trees = tmp_path / "trees.jsonl"
+    trees.write_text(json.dumps(TREE.to_row()) + "\n")
+    with pytest.raises(UsageError, match="would be replaced"):
+        export_traces(tmp_path, "atif", tmp_path / ".." / tmp_path.name / "trees.jsonl")
+    assert json.loads(trees.read_text()) == TREE.to_row()
+
+
+@pytest.mark.parametrize("line", ["{}", "[" * 100_000, json.dumps({**TREE.to_row(), "seed": []}), "[]"])
+def test_a_file_of_something_else_is_told(tmp_path: Path, line: str):
+    (tmp_path / "trees.jsonl").write_text(line + "\n")
+    with pytest.raises(JournalError, match=r"trees\.jsonl"):
+        export_traces(tmp_path, "atif", tmp_path / "out.jsonl")
 
 
 def test_what_is_no_trace_of_ours_is_refused():

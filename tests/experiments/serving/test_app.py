@@ -88,6 +88,7 @@ def test_openais_client_reads_a_response(client):
         ("/v1/chat/completions", {"tools": [{"type": "function"}]}, "tools"),
         ("/v1/chat/completions", {"logprobs": True}, "logprobs"),
         ("/v1/chat/completions", {"response_format": {"type": "json_object"}}, "response_format"),
+        ("/v1/chat/completions", {"entry_point": "class"}, "entry_point"),
         ("/v1/chat/completions", {"guided_json": {"type": "object"}}, "guided_json"),
         ("/v1/completions", {"logprobs": 5}, "logprobs"),
         ("/v1/completions", {"echo": True}, "echo"),
@@ -120,6 +121,20 @@ def test_what_is_not_applied_is_named(client):
     assert IGNORED not in client.post("/v1/chat/completions", json={"model": "g", "messages": TURNS}).headers
     text = client.post("/v1/completions", json={"model": "g", "prompt": QUESTION, "temperature": 0.2})
     assert text.headers[IGNORED] == "temperature"
+
+
+@pytest.mark.parametrize("stated", ["1000000000", "9" * 5000])
+def test_a_body_that_is_said_to_be_too_large_is_not_waited_for(client, stated):
+    response = client.post("/v1/chat/completions", content=b"{", headers={"content-length": stated})
+    assert response.status_code == 413
+
+
+def test_names_that_a_header_cannot_hold_are_written_in_ascii(client):
+    extra = {"a\r\nX-Evil: 1": 1, "snow\u2603": 1, "z" * 5000: 1}
+    response = client.post("/v1/chat/completions", json={"model": "g", "messages": TURNS, **extra})
+    assert response.status_code == 200
+    assert response.headers[IGNORED].startswith(r"a\r\nX-Evil: 1, snow\u2603, zzz")
+    assert len(response.headers[IGNORED]) == 1000
 
 
 def test_a_turn_without_content_is_read_over(client):
