@@ -161,7 +161,8 @@ def tests(python: Path, chosen: Sequence[str], out: Path) -> str:
     """Runs tests, warnings as errors; returns the counts and the first failure."""
     command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--timeout", "1200", *chosen]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    # what stops pytest itself, a plugin for instance, it says elsewhere
+    lines = [line for line in (done.stdout or done.stderr).splitlines() if line.strip()]
     counts = re.findall(r"(\d+) (passed|failed|errors?|skipped)", done.stdout)
     first = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "")
     told = ", ".join(f"{count} {what}" for count, what in counts) or (lines or ["nothing"])[-1]
