@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import O1CoderError, UsageError
@@ -203,10 +203,10 @@ def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def _rendered(tokenizer: Tokenizer, turns: Sequence[Turn], *, generate: bool) -> str:
-    """Applies the template to the first form of a conversation that it shows whole.
+    """Applies the template to the first form of a conversation that it shows.
 
     Raises:
-        UsageError: When it refuses or cuts all of them.
+        UsageError: When it refuses all of them or shows no question.
     """
     from jinja2 import TemplateError
 
@@ -214,12 +214,14 @@ def _rendered(tokenizer: Tokenizer, turns: Sequence[Turn], *, generate: bool) ->
     # A template may quote what is said, as JSON for instance, but shows a few plain words as they are.
     marked = [{**turn, "content": f"{_MARK} {place}"} for place, turn in enumerate(turns)]
     refusal = "shows no question"
-    for shown in (turns, marked):
-        said = [turn["content"].strip() for turn in shown if turn["role"] != "assistant"]
+    # Some show the last question alone, whatever stands before it.
+    for shown, roles in product((turns, marked), (("system",), ())):
+        *_, question = (turn["content"] for turn in shown if turn["role"] == "user")
+        said = [question, *(turn["content"] for turn in shown if turn["role"] in roles)]
         for form, tried in zip(_forms(turns), _forms(shown), strict=True):
             try:
                 text = render(tried)
-                if all(content in text for content in said):
+                if all(content.strip() in text for content in said):
                     return text if shown is turns else render(form)
             except (TemplateError, LookupError, TypeError, ValueError) as error:
                 refusal = f"refuses the conversation: {error}"
