@@ -6,7 +6,8 @@ The part is what stands next to other packages, to the chain of commands from a 
 environment that is in the table already is not made again, so a run that was stopped goes on. Each takes from
 seconds (core) to minutes (what trains) and up to 6 GB, which are given back behind it. Where wheels lie that
 no index has, UV_FIND_LINKS says. A row counts passed, failed and skipped tests, warnings as errors, and names
-the first failure. The pins of pyproject.toml are no wider than what is shown here.
+the first failure; what pytest wrote lies beside the table. The pins of pyproject.toml are no wider than what is
+shown here.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def tried(one: Environment, out: Path, uv: str) -> dict[str, Any]:
         if made:
             return row | {"result": f"not made: {made}"}
         python = place / "bin" / "python"
-        return row | versions(python) | {"result": tests(python, one.tests, out)}
+        return row | versions(python) | {"result": tests(python, one.tests, place.with_suffix(".log"))}
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -157,16 +158,19 @@ def versions(python: Path) -> dict[str, str]:
     return {name: found[name] for name in SHOWN if name in found}
 
 
-def tests(python: Path, chosen: Sequence[str], out: Path) -> str:
+def tests(python: Path, chosen: Sequence[str], log: Path) -> str:
     """Runs tests, warnings as errors; returns the counts and the first failure."""
-    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--timeout", "1200", *chosen]
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--timeout", "1200", "--tb=short", *chosen]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     # what stops pytest itself, a plugin for instance, it says elsewhere
-    lines = [line for line in (done.stdout or done.stderr).splitlines() if line.strip()]
-    counts = re.findall(r"(\d+) (passed|failed|errors?|skipped)", done.stdout)
+    told = done.stdout or done.stderr or "nothing"
+    log.write_text(told)
+    lines = told.splitlines()
     first = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "")
-    told = ", ".join(f"{count} {what}" for count, what in counts) or (lines or ["nothing"])[-1]
-    return f"{told}; {first[:160]}" if first else told
+    counts = next(
+        (line for line in reversed(lines) if re.match(r"\d+ (passed|failed|error)", line)), lines[-1]
+    )
+    return f"{counts.partition(' in ')[0]}; {first[:160]}" if first else counts.partition(" in ")[0]
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
