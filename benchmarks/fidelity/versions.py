@@ -6,8 +6,8 @@ The part is what stands next to other packages, to the chain of commands from a 
 environment that is in the table already is not made again, so a run that was stopped goes on. Each takes from
 seconds (core) to minutes (what trains) and up to 6 GB, which are given back behind it. Where wheels lie that
 no index has, UV_FIND_LINKS says. A row counts passed, failed and skipped tests, warnings as errors, and names
-the first failure; what pytest wrote lies beside the table. The pins of pyproject.toml are no wider than what is
-shown here.
+the first failure; what pytest wrote lies beside the table. The pins of pyproject.toml are no wider than what
+is shown here.
 """
 
 from __future__ import annotations
@@ -167,10 +167,9 @@ def tests(python: Path, chosen: Sequence[str], log: Path) -> str:
     log.write_text(told)
     lines = told.splitlines()
     first = next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "")
-    counts = next(
-        (line for line in reversed(lines) if re.match(r"\d+ (passed|failed|error)", line)), lines[-1]
-    )
-    return f"{counts.partition(' in ')[0]}; {first[:160]}" if first else counts.partition(" in ")[0]
+    ends = (line for line in reversed(lines) if re.match(r"\d+ (passed|failed|error)", line))
+    counts, _, _ = next(ends, lines[-1]).partition(" in ")
+    return f"{counts}; {first[:160]}" if first else counts
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
