@@ -1,5 +1,7 @@
 """What tests of several parts share: a tiny model to train, and a way to import files of no package."""
 
+from __future__ import annotations  # pytest names the type of its reporter from version 9 on
+
 import importlib.util
 import os
 import sys

@@ -2,15 +2,17 @@
 
 What is trained on is the policy's own prompt, token by token, and behind it the answer. Models without a
 template are shown the turns as plain text; a system turn that a template refuses or drops goes into the first
-user turn; a thought that a template opens is closed, for what follows is the answer.
+user turn, and one that takes texts in parts is given parts; a thought that a template opens is closed, for
+what follows is the answer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
+from itertools import pairwise, product
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import O1CoderError, UsageError
@@ -127,7 +129,7 @@ def ending(tokenizer: Tokenizer) -> str:
     if not tokenizer.chat_template:
         return tokenizer.eos_token or ""
     # Read off a rendered conversation: no attribute of a tokenizer says how its template ends a turn.
-    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _MARK}]
+    turns = [{"role": "user", "content": "o1coder question"}, {"role": "assistant", "content": _MARK}]
     text = _rendered(tokenizer, turns, generate=False)
     return text.rpartition(_MARK)[2] if _MARK in text else tokenizer.eos_token or ""
 
@@ -201,21 +203,43 @@ def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def _rendered(tokenizer: Tokenizer, turns: Sequence[Turn], *, generate: bool) -> str:
-    """Applies the template; a system turn that it refuses or drops is merged into the first user turn."""
+    """Applies the template to the first form of a conversation that it shows.
+
+    Raises:
+        UsageError: When it refuses all of them or shows no question.
+    """
     from jinja2 import TemplateError
 
+    render = partial(tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=generate)
+    # A template may quote what is said, as JSON for instance, but shows a few plain words as they are.
+    marked = [{**turn, "content": f"{_MARK} {place}"} for place, turn in enumerate(turns)]
+    refusal = "shows no question"
+    # Some show the last question alone, whatever stands before it.
+    for shown, roles in product((turns, marked), (("system",), ())):
+        *_, question = (turn["content"] for turn in shown if turn["role"] == "user")
+        said = [question, *(turn["content"] for turn in shown if turn["role"] in roles)]
+        for form, tried in zip(_forms(turns), _forms(shown), strict=True):
+            try:
+                text = render(tried)
+                if all(content.strip() in text for content in said):
+                    return text if shown is turns else render(form)
+            except (TemplateError, LookupError, TypeError, ValueError) as error:
+                refusal = f"refuses the conversation: {error}"
+    raise UsageError(f"the model's chat template {refusal}")
+
+
+def _forms(turns: Sequence[Turn]) -> Iterator[list[dict[str, Any]]]:
+    """Yields a conversation as it is, without a system turn, and each of them with contents in parts."""
     plain = [dict(turn) for turn in turns]
+    yield plain
     system = "\n\n".join(turn["content"] for turn in plain if turn["role"] == "system")
-    try:
-        text = tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=generate)
-        if not system or system.strip() in text:
-            return text
-    except TemplateError:
-        if not system:
-            raise
-    rest = [turn for turn in plain if turn["role"] != "system"]
-    rest[0]["content"] = f"{system}\n\n{rest[0]['content']}"
-    return tokenizer.apply_chat_template(rest, tokenize=False, add_generation_prompt=generate)
+    rest = [dict(turn) for turn in plain if turn["role"] != "system"]
+    if system and rest:
+        rest[0]["content"] = f"{system}\n\n{rest[0]['content']}"
+        yield rest
+    # Of models that see images too.
+    for form in (plain, rest):
+        yield [turn | {"content": [{"type": "text", "text": turn["content"]}]} for turn in form]
 
 
 def _piece(tokenizer: Tokenizer, token: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from o1coder_gym.models.chat_template import encode_more, encode_prompt, render_
 from o1coder_gym.policies.engine import Completion, Generate
 from o1coder_gym.steps.formats import Prompt, StepFormat
 from o1coder_gym.types import ActionType, Problem, State, Step
+
+_PROGRAM = "def f(x):\n    if x:\n\n        return x\n"
 
 
 class TokenText:
@@ -24,6 +27,9 @@ class TokenText:
         self._anchor_length = len(self._plain(self._anchor))
         # The boundary is looked for after each token, so a token is decoded once and not once an occurrence.
         self._pieces: dict[int, str] = {}
+        if self.decode(self.encode_more(_PROGRAM)) != _PROGRAM:
+            told = "the tokenizer does not keep the blanks and line ends of programs: none will compile"
+            warnings.warn(told, UserWarning, stacklevel=2)
 
     def encode(self, prompt: Prompt) -> tuple[int, ...]:
         """Returns the ids of a prompt: chat template where the model has one, plain text otherwise."""

@@ -74,6 +74,12 @@ NO_END = (
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 DATED = "Today is {{ date_string }}. Effort: {{ reasoning_effort }}.\n" + CHATML
+PARTS = (  # as SmolVLM's: a text that is no list of parts is silently left out
+    "{% for message in messages %}{{ message['role'] }}: {% for part in message['content'] "
+    "| selectattr('type', 'equalto', 'text') %}{{ part['text'] }}{% endfor %}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant:{% endif %}"
+)
+QUOTED = CHATML.replace("message['content']", "message['content'] | tojson")
 
 TEMPLATES: dict[str, str | None] = {
     "chatml": CHATML,
@@ -85,6 +91,7 @@ TEMPLATES: dict[str, str | None] = {
     "channels": CHANNELS,
     "no end": NO_END,
     "dated": DATED,
+    "parts": PARTS,
     "none": None,
 }
 ENDS = {
@@ -94,6 +101,7 @@ ENDS = {
     "channels": "<|return|>",
     "none": "<eos>",
     "no end": "",
+    "parts": "<|end|>\n",
 }
 PROBLEM = Problem("t/0", "Write `add(a, b)`.", "add")
 CHAIN = State(
@@ -204,6 +212,28 @@ def test_a_system_turn_that_is_refused_or_dropped_is_merged(name: str) -> None:
     shown = render_prompt(tokenizer_of(TEMPLATES[name]), turns)
     assert shown.count(turns[0]["content"]) == 1
     assert shown.index(turns[0]["content"]) < shown.index(turns[1]["content"])
+
+
+def test_a_question_that_is_written_otherwise_is_shown() -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": 'What is "x"?'}]
+    quoted = '<|im_start|>system\n"Be brief."<|im_end|>\n<|im_start|>user\n"What is \\"x\\"?"<|im_end|>\n'
+    assert render_prompt(tokenizer_of(QUOTED), asked) == f"{quoted}<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{{ raise_exception('Only pictures.') }}", "refuses the conversation: Only pictures."),
+        ("{{ messages[0]['content'] + 1 }}", "refuses the conversation: "),
+        ("{{ messages[7]['content']['text'] }}", "refuses the conversation: "),
+        ("{% for message in messages %}", "refuses the conversation: "),
+        ("<assistant>", "shows no question"),
+    ],
+)
+def test_a_template_without_the_question_is_refused(template: str, told: str) -> None:
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "q"}]
+    with pytest.raises(UsageError, match=f"chat template {told}"):
+        render_prompt(tokenizer_of(template), turns)
 
 
 def test_thoughts_are_closed_or_opened() -> None:

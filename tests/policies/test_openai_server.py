@@ -194,6 +194,13 @@ def test_a_refused_prompt_is_an_error_at_once(serve):
     assert not isinstance(refused.value, PromptTooLongError)
 
 
+def test_an_address_without_its_end_is_told(serve):
+    server, engine = serve(urls=lambda server: [server.url.removesuffix("/v1")])
+    server.failures = [(404, {"detail": "Not Found"})] * 9
+    with pytest.raises(PolicyError, match=r"HTTP 404: .*Not Found.* \(addresses .* end in /v1\)"):
+        propose(engine)
+
+
 @pytest.mark.parametrize(
     "answer", [{}, {"choices": []}, {"choices": [{}]}, {"choices": [None]}, {"choices": 3}]
 )

@@ -34,6 +34,16 @@ def test_a_token_that_closes_the_fence_and_more_is_kept_whole():
     assert VANILLA.parse(opening + text.decode(ids[:kept])).text == "f = abs"
 
 
+def test_a_tokenizer_that_joins_lines_is_told():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "def": 1}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    with pytest.warns(UserWarning, match="blanks and line ends of programs"):
+        TokenText(PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>"))
+
+
 def test_text_behind_the_boundary_is_dropped():
     text = text_with_merged_fence()
     ids = text.encode_more("plan\n\n### Step 2 (code)")

@@ -47,7 +47,8 @@ class Refused(PolicyError):
 
     def __init__(self, url: str, status: int, body: str) -> None:
         """Args: the address, the HTTP status, all that the server said."""
-        super().__init__(f"{url}: HTTP {status}: {_short(body)}")
+        hint = "" if status != 404 or "/v1/" in url else " (addresses of servers usually end in /v1)"
+        super().__init__(f"{url}: HTTP {status}: {_short(body)}{hint}")
         self.words = body
         self.parameter = _parameter(body)
 
