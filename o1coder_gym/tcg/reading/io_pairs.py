@@ -92,7 +92,7 @@ _BEFORE = r"(?:\d+[.)]\s*)?(?:test(?: case)?\s*\d*\s*)?(?:sample |example )?"
 _LABEL = re.compile(rf"^[\s>*#`|-]*{_BEFORE}{_KIND}[*`]*\s*:[*`]*[ \t]*(?P<rest>.*)$", re.I)
 _HEADING = re.compile(rf"^\s*(?:#+\s*|\*\*){_BEFORE}{_KIND}[*`\s]*(?P<rest>)$", re.I)
 _NEXT_PART = re.compile(
-    r"\n\s*(?:#|\*\*|---|(?:sample |example )?(?:test|case|explanation|note|example)\b)", re.I
+    r"\n\s*(?:#|\*\*|---|```|(?:sample |example )?(?:test|case|explanation|note|example)\b)", re.I
 )
 _FENCE = re.compile(r"\s*```\w*\n(.*?)\n?[ \t]*(?:```|\Z)", re.S)
 

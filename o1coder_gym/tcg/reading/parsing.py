@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from o1coder_gym.tcg.reading.assertions import MAX_CASES, AssertionReader
 from o1coder_gym.tcg.reading.io_pairs import find_labelled, find_pairs
 from o1coder_gym.tcg.reading.literals import call_at, fold, parse_expression, read_literal, write_literal
-from o1coder_gym.tcg.reading.statements import find_statements
+from o1coder_gym.tcg.reading.statements import DENIED, find_statements
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, StdioTest, TestCase
 
 MAX_TEXT = 40_000
@@ -66,7 +66,8 @@ def parse_tests(text: str, entry_point: str | None, parameters: Sequence[str] = 
         entry_point: Function under test; None for whole programs.
         parameters: Names of its parameters, where they are known: for keyword and labelled arguments.
     """
-    text = text[:MAX_TEXT]
+    # half of a surrogate pair, which servers send now and then, can be in no file and no standard input
+    text = text[:MAX_TEXT].encode(errors="replace").decode()
     cases: Cases = []
     for reader in _readers(entry_point, parameters):
         # A reader that reads something wins; else the one that has seen most cases, so that they are counted
@@ -135,8 +136,9 @@ def _calls(text: str, name: str) -> Iterator[TestCase | None]:
     """Yields calls that are followed by their result on the line, or on the next one after ``>>>``."""
     for match in re.finditer(rf"(?<![\w.])(?<!def ){re.escape(name)}\s*\(", text):
         call = call_at(text, match.start())
-        in_assert = "assert" in text[: match.start()].rpartition("\n")[2]  # was read as one, or left out
-        if in_assert or call is None or call.keywords or call.end_col_offset is None:
+        before = text[: match.start()].rpartition("\n")[2]
+        in_assert = "assert" in before  # was read as one, or left out
+        if in_assert or call is None or call.keywords or call.end_col_offset is None or _is_inner(before):
             continue
         end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
         result = _result_after(text[: match.start()], text[end:])
@@ -144,10 +146,31 @@ def _calls(text: str, name: str) -> Iterator[TestCase | None]:
             yield _call_test(call, result)
 
 
+_OPERATOR = re.compile(r"(?:[=!<>]=|[+/%&|^~]|(?<![>=-])[<>]|\bnot)\s*$")
+
+
+def _is_inner(before: str) -> bool:
+    """Whether a call is a part of a larger expression, whose result is not the call's: ``len(f(2))  # 1``.
+
+    Args:
+        before: The line up to the call.
+    """
+    bare = before.replace(">>>", "").rstrip("`* ")
+    if _OPERATOR.search(bare):
+        return True
+    opened = max((bare.rfind(mark) for mark in "([{"), default=-1)
+    is_open = sum(map(bare.count, "([{")) > sum(map(bare.count, ")]}"))
+    # a bracket of prose stands alone: (f(2) is 4); `print(f(2), f(3))` prints two results
+    in_call = is_open and re.search(r"\w$", bare[: max(opened, 0)])
+    return bool(in_call) and re.search(r"\bprint\($", bare) is None
+
+
 def _result_after(before: str, after: str) -> str | None:
     """Returns the text of the result that is given after a call, None if none is."""
     line, _, below = after.partition("\n")
     sign = _SIGN.match(line)
+    if sign and "==" in sign[0] and (DENIED.search(line) or below.partition("\n")[0].strip() == "False"):
+        return None
     if sign:
         return line[sign.end() :]
     following = below.partition("\n")[0]
@@ -195,7 +218,8 @@ def _leading_literal(text: str) -> str | None:
     ends = [len(bare), *(match.start() for match in _POSSIBLE_END.finditer(bare))]
     for end in ends[:_POSSIBLE_ENDS]:
         piece = bare[:end].strip().rstrip(".,;`")
-        if piece.startswith("~"):  # nearly so much, not the bitwise complement
+        # nearly so much, not the bitwise complement; and a number in groups of three digits, not a tuple
+        if piece.startswith("~") or _GROUPED.fullmatch(piece):
             return None
         try:
             found = write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
@@ -207,6 +231,7 @@ def _leading_literal(text: str) -> str | None:
     return None
 
 
+_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _LONGEST_RESULT = 4000
 _POSSIBLE_ENDS = 60
 _POSSIBLE_END = re.compile(r"[.,;`#](?=\s|$|`)|\s|(?<=[\])}'\"])")
