@@ -65,6 +65,7 @@ class AssertionReader:
         self._evaluator = Evaluator({"inf": float("inf")}, builtins, _ROOM)
         self._results: dict[str, _Call | None] = {}  # None: of a call whose result was changed since
         self._effects: dict[str, set[str]] = {}  # of the functions in the text
+        self._lost: set[str] = set()  # names of values that have changed, and of nothing that is still known
         self.cases: list[TestCase | None] = []
 
     def read(self, statements: Sequence[ast.stmt]) -> ast.stmt | None:
@@ -136,26 +137,32 @@ class AssertionReader:
         called = [
             one for one in ast.walk(node) if isinstance(one, ast.Call) and _name_of(one) in self._effects
         ]
-        changed = changed_names(node)
+        changed, bound = changed_names(node), bound_names(node)
         for call in called:
-            changed |= self._effects[_name_of(call)]
             changed |= {one.id for one in call.args if isinstance(one, ast.Name)}
-        bound = bound_names(node)
-        self._forget_values(changed)
+        # What is bound by something unknown, a loop or a call, may be another name of any value.
+        known = {*self._evaluator.names, *self._lost, *self._results, *self._effects, self._entry_point}
+        self._forget_values(changed, every=bool(changed - known or changed & bound))
+        for call in called:
+            self._forget_values(self._effects[_name_of(call)])
         for name in bound:
             self._evaluator.names.pop(name, None)
+        self._lost -= bound
         for name in changed | bound:
             if name in self._results or self._mentions(node):
                 self._results[name] = None
 
-    def _forget_values(self, changed: Collection[str]) -> None:
-        """Gives up the values of names, and of all others that hold a part of one of them."""
+    def _forget_values(self, changed: Collection[str], *, every: bool = False) -> None:
+        """Gives up the values of names and of all others that hold a part of one, or every mutable value."""
         names, results = self._evaluator.names, self._results
         # By identity: after `other = data`, `row = data[0]` or `all = [data]` a change by one is seen by all.
         parts = set().union(*(mutable_parts(names.pop(name, None)) for name in changed))
-        for other, held in [*names.items()] if parts else ():
-            if self._is_spent(held) or parts & mutable_parts(held):
+        self._lost |= {*changed}
+        for other, held in [*names.items()] if parts or every else ():
+            mine = mutable_parts(held)
+            if self._is_spent(held) or parts & mine or (every and mine):
                 del names[other]
+                self._lost.add(other)
         calls = [one for name in changed if (one := results.get(name)) is not None]
         for other, one in results.items():
             if one is not None and any(one.arguments is call.arguments for call in calls):
@@ -205,14 +212,16 @@ class AssertionReader:
         """
         if node.name == self._entry_point or self._is_left_out(node):
             return
-        self._effects[node.name] = effects_of(node)
+        own = [self._effects.get(_name_of(one), ()) for one in ast.walk(node) if isinstance(one, ast.Call)]
+        self._effects[node.name] = effects_of(node).union(*own)
         # What the module has bound is visible in the function; what the function binds is forgotten after it.
-        names, results = dict(self._evaluator.names), dict(self._results)
+        names, results, lost = dict(self._evaluator.names), dict(self._results), set(self._lost)
         # Fixtures and parameters hide names of the module.
         for argument in ast.walk(node.args):
             self._evaluator.names.pop(getattr(argument, "arg", ""), None)
+            self._lost.discard(getattr(argument, "arg", ""))
         self._test(node.body, node.decorator_list)
-        self._evaluator.names, self._results = names, results
+        self._evaluator.names, self._results, self._lost = names, results, lost
         self._forget_values(self._effects[node.name])  # whoever runs tests runs it before those that follow
 
     def _is_left_out(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:

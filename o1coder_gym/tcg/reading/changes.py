@@ -20,8 +20,10 @@ _WHOLE_TEST = 3
 def bound_names(statement: ast.stmt) -> set[str]:
     """Returns the names that a statement, or one within it, binds anew or deletes."""
     nodes = [*ast.walk(statement)]
-    names = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    return names | {one.asname or one.name for one in nodes if isinstance(one, ast.alias)}
+    grown = {node.target for node in nodes if isinstance(node, ast.AugAssign)}
+    names = [node for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
+    aliases = {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    return aliases | {node.id for node in names if node not in grown}
 
 
 def changed_names(statement: ast.stmt) -> set[str]:
@@ -54,8 +56,8 @@ def _changed_by(node: ast.AST) -> Iterator[str]:
             yield from _base(target)
         case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
             yield from _base(node)
-        case ast.Call(func=ast.Attribute(attr=method) as called) if method in _CHANGING:
-            yield from _base(called)
+        case ast.Attribute(attr=method) if method in _CHANGING:  # called here, or handed to what calls it
+            yield from _base(node)
         # The one call for effect that models write everywhere, and that changes nothing.
         case ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
             return

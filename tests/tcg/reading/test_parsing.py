@@ -1,6 +1,9 @@
 """The parser: hand-written forms, then what models really wrote."""
 
 import json
+from ast import literal_eval
+from contextlib import nullcontext, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from o1coder_gym.tcg.reading.parsing import MAX_TEXT, parse_tests
 from o1coder_gym.types import AssertTest, CallTest, StdioTest, TestCase
+from tests.examples import examples
 
 RECORDED = [
     json.loads(line) for line in (Path(__file__).parent / "recorded_outputs.jsonl").read_text().splitlines()
@@ -114,6 +118,10 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
         ["a"],
         [call("[[2]]", "2"), call("[[[1], [2]]]", "3")],
     ),
+    ("xs = [1]\nfor n, x in enumerate([xs]):\n    x.append(2)\nassert f(xs) == 3", ["a"], []),
+    ("xs = [1]\ny = made(xs)\ny.append(2)\nassert f(xs) == 3", ["a"], []),
+    ("xs = [1]\nys = []\nys.append(2)\nys.append(3)\nassert f(xs) == 1", ["a"], [call("[[1]]", "1")]),
+    ("xs = [1]\nlist(map(xs.append, [2]))\nassert f(xs) == 3", ["a"], []),
     ("xs = [1]\ndef reset():\n    xs.clear()\nreset()\nassert f(xs) == 0", ["a"], []),
     ("def reset():\n    xs.clear()\nxs = [1]\nreset()\nassert f(xs) == 0", ["a"], []),
     ("x = 1\ndef change():\n    global x\n    x = 2\nchange()\nassert f(x) == 4", ["a"], []),
@@ -203,6 +211,8 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ('```json\n{"inputs": [[1], [2]], "outputs": [2, 3]}\n```', ["a"], [call("[1]", "2"), call("[2]", "3")]),
     ("tests = [(1, 2), (3, 4)]", ["a"], [call("[1]", "2"), call("[3]", "4")]),
     ("return f([(1, 2), (3, 4)])", ["a"], []),
+    ("grid = [[1, 2], [3, 4]]\nshow(grid)", ["a"], []),
+    ("grid = make()\nassert f(grid) == [[1, 2], [3, 4]]", ["a"], []),
     ('[{"input": 1, "output": 2}, {"input": 3, "output"', ["a"], [call("[1]", "2")]),
 ]
 
@@ -302,6 +312,47 @@ def test_nothing_makes_the_parser_fail(parts: list[str]) -> None:
     for parsed in (parse_tests(text, "f", ["a", "b"]), parse_tests(text, None)):
         assert parsed.written >= parsed.unreadable >= 0
         assert parsed.duplicates >= 0
+
+
+LINES = r"""
+a = [[1], [2]]|b = [3, 4]|b = a|b = a[0]|b = [a, a]|b = (a, 5)|b = [a] * 2|a, b = b, a|a = a[:]|a = list(b)
+a.append(6)|b += [7]|a[0] = 8|del a[-1:]|a[0].append(9)|print(a)|list.append(a, 1)|_ = [*map(b.append, [2])]
+for b in [a, [3]]:\n    b.append(4)|for n, b in enumerate([a]):\n    b.append(5)|for a in [[1]]:\n    pass
+if len(a) > 2:\n    b.append(6)|if True:\n    a = b\nelse:\n    a.append(7)
+try:\n    a = b\nfinally:\n    b.append(8)|with nullcontext(a) as b:\n    b.append(4)
+def change():\n    b.append(9)|def change():\n    global a\n    a = [1, 2]|change()|grow(a)|n = grow(b)
+def grow(c):\n    c.append(3)|def grow(c):\n    change()
+class T:\n    a = [5]\n    def grow(self, c):\n        c.append(6)|T().grow(a)
+def test_it():\n    d = [1]\n    d.append(2)\n    a.append(7)\ntest_it()
+def test_it():\n    a = [8]\n    a.append(9)\ntest_it()
+"""
+"""Statements, parted by bars and line ends, whose own line ends are escaped."""
+SHOWN = ("a", "b", "[a, b]", "a[:]", "b[-1:]", "sorted(b, key=str)", "{'k': a}")
+BEGIN = "a, b = [1, 2], [3]\ndef change():\n    pass\ndef grow(c):\n    pass\n"
+BEGIN += "class T:\n    def grow(self, c):\n        pass\n"
+statements = st.sampled_from(
+    [one.replace("\\n", "\n") for one in LINES.strip().replace("\n", "|").split("|")]
+)
+asserts = st.sampled_from([f"assert f({one}) == …" for one in SHOWN])
+
+
+@settings(max_examples=examples(500), deadline=None)
+@given(st.lists(statements | asserts, max_size=9))
+def test_what_is_read_is_what_runs(lines: list[str]) -> None:
+    lines = [*lines, "assert f(a) == …"]
+    told: list[str] = []
+    names = {"tell": lambda value: told.append(repr(value)), "nullcontext": nullcontext}
+    run = [line.replace("assert f", "tell").removesuffix(" == …") for line in lines]
+    try:
+        with redirect_stdout(StringIO()):
+            exec(BEGIN + "\n".join(run), names)
+    except (TypeError, AttributeError, IndexError, RecursionError):
+        return  # no program
+    results = iter(told)
+    text = "\n".join(line.replace("…", repr(next(results))) if "…" in line else line for line in lines)
+    for test in parse_tests(BEGIN + text, "f", ["x"]).tests:
+        assert isinstance(test, CallTest)
+        assert repr(literal_eval(test.args)[0]) == literal_eval(test.expected)
 
 
 def test_half_a_surrogate_pair_is_in_no_test() -> None:
