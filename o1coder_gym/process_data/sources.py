@@ -9,7 +9,7 @@ from typing import Any
 
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
-from o1coder_gym.runs.provenance import artefact_path, config_hash, content_hash
+from o1coder_gym.runs.provenance import CALIBRATION, artefact_path, config_hash, content_hash
 from o1coder_gym.specs.own_code import file_of
 
 _CONTENT = (
@@ -20,6 +20,7 @@ _CONTENT = (
     "tokenizer_config.json",
     "chat_template.jinja",
     "prm.json",
+    CALIBRATION,
 )
 """Files of a model on which its answers depend."""
 
