@@ -134,19 +134,25 @@ def _assertions(text: str, name: str, parameters: Sequence[str]) -> Cases:
 
 def _calls(text: str, name: str) -> Iterator[TestCase | None]:
     """Yields calls that are followed by their result on the line, or on the next one after ``>>>``."""
+    end = 0
     for match in re.finditer(rf"(?<![\w.])(?<!def ){re.escape(name)}\s*\(", text):
         call = call_at(text, match.start())
         before = text[: match.start()].rpartition("\n")[2]
+        is_joined = end and "print(" not in before and _JOINED.fullmatch(text[end : match.start()])
         in_assert = "assert" in before  # was read as one, or left out
-        if in_assert or call is None or call.keywords or call.end_col_offset is None or _is_inner(before):
+        if call is not None:
+            end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
+        if in_assert or call is None or call.keywords or is_joined or _is_inner(before):
             continue
-        end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
         result = _result_after(text[: match.start()], text[end:])
         if result is not None:
             yield _call_test(call, result)
 
 
 _OPERATOR = re.compile(r"(?:[=!<>]=|[+/%&|^~]|(?<![>=-])[<>]|\bnot)\s*$")
+_TIMES = re.compile(r"[\w)\]](?:\s+\*\s*|\*)$")
+_JOINED = re.compile(r"[ \t`]*(?:,|-|\*|and|or)[ \t`]*")
+"""Between two calls that have one result: ``f(2), f(3) -> (4, 9)``, the sum of f(2) and f(3)."""
 
 
 def _is_inner(before: str) -> bool:
@@ -156,7 +162,7 @@ def _is_inner(before: str) -> bool:
         before: The line up to the call.
     """
     bare = before.replace(">>>", "").rstrip("`* ")
-    if _OPERATOR.search(bare):
+    if _OPERATOR.search(bare) or _TIMES.search(before):
         return True
     opened = max((bare.rfind(mark) for mark in "([{"), default=-1)
     is_open = sum(map(bare.count, "([{")) > sum(map(bare.count, ")]}"))
@@ -206,12 +212,15 @@ _NOT_ALL = re.compile(
     re.I,
 )
 """Prose behind a result that is one of several, in any order, or only near."""
+_GOES_ON = re.compile(r"\s*(?:[-+*/%]+\s*[\d(\[{'\"]|[-=]*>|<=?\s*\w+\b(?!>))")
+"""An operator and its other side; a dash before words is punctuation."""
 
 
 def _leading_literal(text: str) -> str | None:
     """Returns the literal that a piece of prose begins with, None if it begins with none.
 
-    None too where the prose goes on to say that other results would do.
+    None too where the prose goes on to say that other results would do, or how the result comes about:
+    ``1 + 3 = 4``, ``2 -> 4``.
     """
     bare = text.strip().strip("`*").strip()[:_LONGEST_RESULT]
     # The whole text first, then up to each place where a literal may end: the first piece that is one counts.
@@ -225,9 +234,9 @@ def _leading_literal(text: str) -> str | None:
             found = write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
         except ValueError:
             continue
-        # ``3 or 4`` folds to 3, but the author means that either will do.
-        several = isinstance(parse_expression(piece), ast.BoolOp) or _NOT_ALL.match(bare[end:])
-        return None if several else found
+        # ``3 or 4`` folds to 3, but the author means that either will do; ``4 == 2**2`` tells where 4 is from.
+        several = isinstance(parse_expression(piece), ast.BoolOp | ast.Compare) or _NOT_ALL.match(bare[end:])
+        return None if several or _GOES_ON.match(bare[end:]) else found
     return None
 
 

@@ -189,6 +189,11 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ("print(f(2), f(3))  # 4 9", ["a"], []),
     ("print(len(f(2)))  # 1", ["a"], []),
     ("print(f(f(2)))  # 16\nprint(1 + f(2))  # 5\nnot f(2) -> True", ["a"], []),
+    ("2 * f(2) -> 8\nThe sum of f(2) and f(3) is 13\nf(2), f(3) -> (4, 9)", ["a"], []),
+    ("* f(2) -> 4\n- f(3) -> 9 - not 6", ["a"], [call("[2]", "4"), call("[3]", "9")]),
+    # a comment on how the result comes about
+    ("f(3)  # 1 + 3 + 5 = 9\nf(2)  # 2 -> 4\nf(1)  # 0 < x\nf(0)  # 0 == 0**2", ["a"], []),
+    ("f(2)  # 1 + 3\nf(3)  # 9 = 3 * 3", ["a"], [call("[2]", "4"), call("[3]", "9")]),
     ("It is right (f(2) -> 4 here), and, say, f(3) -> 9", ["a"], [call("[2]", "4"), call("[3]", "9")]),
     (">>> f(2) == 5\nFalse", ["a"], []),
     (">>> f(2) == 4\nTrue", ["a"], [call("[2]", "4")]),
