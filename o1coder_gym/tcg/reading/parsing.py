@@ -234,7 +234,7 @@ def _leading_literal(text: str) -> str | None:
             found = write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
         except ValueError:
             continue
-        # ``3 or 4`` folds to 3, but the author means that either will do; ``4 == 2**2`` tells where 4 is from.
+        # ``3 or 4`` folds to 3, but the author means that either will do; ``4 == 2**2`` says where 4 is from.
         several = isinstance(parse_expression(piece), ast.BoolOp | ast.Compare) or _NOT_ALL.match(bare[end:])
         return None if several or _GOES_ON.match(bare[end:]) else found
     return None
