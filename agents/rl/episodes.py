@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from o1coder_gym.agents.best_of_n import best_of_n
@@ -111,19 +111,24 @@ def sample_episodes(
     for result in driver.run(tasks):
         if result.error is not None:
             raise O1CoderError(f"an episode failed: {result.error}") from result.error
-        drawn = recorder.recordings[result.task.key].proposals
-        # The driver answers a prompt that does not fit by empty samples; a search may pass over them,
-        # training not.
-        if any(one.finish == "length" and not one.tokens for one in drawn):
-            raise O1CoderError(f"{result.task.task_id}: an episode grew longer than the model's context")
     form = policy.step_format
     return [_episode(model.problem(task.task_id), recorder.recordings[task.key], form) for task in tasks]
 
 
 def _episode(problem: Problem, recording: Recording, step_format: StepFormat) -> Episode:
-    proposals = recording.proposals
-    prose = is_prose(step_format, proposals[-1].text)
-    return Episode(problem, proposals, tuple(recording.transitions.values()), prose)
+    """Returns the episode of a recording; one that outgrew the model's context ended there, without code.
+
+    Raises:
+        O1CoderError: When the context has no room for the question.
+    """
+    # The driver answers a prompt that does not fit by empty samples: nothing was sampled from there on.
+    fits = [one for one in recording.proposals if one.tokens or one.finish != "length"]
+    steps = [*recording.transitions.values()][: len(fits)]
+    if not fits:
+        raise O1CoderError(f"{problem.task_id}: the question is longer than the model's context")
+    if len(fits) < len(recording.proposals):
+        steps[-1] = replace(steps[-1], truncated=True)
+    return Episode(problem, tuple(fits), tuple(steps), is_prose(step_format, fits[-1].text))
 
 
 def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:

@@ -30,13 +30,15 @@ def rows(
 
     Returns:
         ``prompt`` (messages), ``task_id``, ``question``, ``entry_point``, ``tests`` (JSON text), ``format``;
-        and ``max_steps`` where it is not `MAX_STEPS`.
+        ``max_steps`` where it is not `MAX_STEPS`; and ``meta`` (JSON text) where a problem states limits of
+        its own, or asks for a prediction.
     """
     from o1coder_gym.problems.rows import case_to_json
 
     write = load_format(format)
     extra = tests or {}
     limit = {} if max_steps == MAX_STEPS else {"max_steps": max_steps}
+    metas = [_judged_by(problem.meta) for problem in problems]
     return [
         {
             "prompt": [
@@ -52,9 +54,19 @@ def rows(
             ),
             "format": format,
             **limit,
+            **({"meta": json.dumps(meta)} if any(metas) else {}),
         }
-        for problem in problems
+        for problem, meta in zip(problems, metas, strict=True)
     ]
+
+
+def _judged_by(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what of a problem's ``meta`` the judge needs."""
+    from o1coder_gym.problems.formats.predictions import TASK
+    from o1coder_gym.problems.rows import stated_limits
+
+    asked = {name: meta[name] for name in (TASK, "code") if name in meta} if TASK in meta else {}
+    return stated_limits(meta) | asked
 
 
 def groups(columns: Mapping[str, Any], count: int) -> dict[tuple[str, int, int], list[int]]:
@@ -73,6 +85,7 @@ def groups(columns: Mapping[str, Any], count: int) -> dict[tuple[str, int, int],
         content = (
             *(columns[name][place] for name in ("question", "entry_point", "tests")),
             _prelude(columns, place),
+            _meta(columns, place),
         )
         known = seen.setdefault((columns["format"][place], limit, columns["task_id"][place]), [])
         # Equal ids with other tests (two sets in one data set) are other problems, played by other models.
@@ -88,11 +101,16 @@ def problem_of(columns: Mapping[str, Any], place: int) -> Problem:
 
     tests = tuple(map(case_from_json, json.loads(columns["tests"][place])))
     task_id, question, entry_point = (columns[name][place] for name in ("task_id", "question", "entry_point"))
-    return Problem(task_id, question, entry_point, tests, prelude=_prelude(columns, place))
+    meta = json.loads(_meta(columns, place))
+    return Problem(task_id, question, entry_point, tests, meta, _prelude(columns, place))
 
 
 def _prelude(columns: Mapping[str, Any], place: int) -> str:
     return columns["prelude"][place] if "prelude" in columns else ""
+
+
+def _meta(columns: Mapping[str, Any], place: int) -> str:
+    return (columns["meta"][place] if "meta" in columns else None) or "{}"
 
 
 def limits(columns: Mapping[str, Any], count: int) -> list[int]:

@@ -122,7 +122,7 @@ def run_benchmark(
         UnknownNameError: When something that the plan names does not exist.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids, plan.split)
-    plan = replace(plan, files=file_hashes(plan.problems, plan.tests))
+    plan = replace(plan, files=file_hashes(plan.problems, plan.tests, plan.scorer))
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         report = on_row or (lambda row: None)
         tools = open_tools(plan, rows, folder, policy) if executor == "serial" else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
-from o1coder_gym.runs.provenance import artefact_path, content_hash
+from o1coder_gym.runs.provenance import CALIBRATION, artefact_path, content_hash
 
 _CONTENT = (
     "*.safetensors",
@@ -19,6 +19,7 @@ _CONTENT = (
     "tokenizer_config.json",
     "chat_template.jinja",
     "prm.json",
+    CALIBRATION,
 )
 """Files of a model on which its answers depend."""
 

@@ -117,7 +117,7 @@ def synthesize(
     acting_agents([plan.agent])
     load_executor(executor)
     rows = rows or planned_rows(plan.problems, plan.task_ids)
-    plan = replace(plan, files=file_hashes(plan.problems))
+    plan = replace(plan, files=file_hashes(plan.problems, plan.scorer))
     earlier = [read_data(path) for path in add]
     errors: list[O1CoderError] = []
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:

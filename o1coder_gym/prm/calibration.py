@@ -8,9 +8,7 @@ from pathlib import Path
 from o1coder_gym.errors import ScorerError
 from o1coder_gym.metrics.calibration import UNCALIBRATED, Calibration
 from o1coder_gym.runs.files import write_whole
-
-FILE = "calibration.json"
-"""Lies beside the weights."""
+from o1coder_gym.runs.provenance import CALIBRATION as FILE
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:

@@ -55,13 +55,15 @@ def card(data: ProcessData) -> str:
     """Returns the card as Markdown."""
     rule = data.label_rule
     anew = sum(row.completed for row in data.prefixes)
+    by_value = f"1 iff v ≥ {rule.threshold:g}"
     by_any = f"1 iff some program found below it passes all tests, and at least one in {ANY_OF}"
+    by_any += f"; where none was found, {by_value}"
     return _CARD.format(
         searches=f"{len(data.sources)} {'run' if len(data.sources) == 1 else 'runs'}",
         problems=len(data.problems),
         format=data.format,
         completed=f" Of {anew} prefixes v is the mean of N completions by the policy." if anew else "",
-        hard=by_any if rule.hard == "any" else f"1 iff v ≥ {rule.threshold:g}",
+        hard=by_any if rule.hard == "any" else by_value,
         margin=data.pair_rule.margin,
         visits=data.pair_rule.visits,
         counts="\n".join(_counts(data, split) for split in SPLITS),

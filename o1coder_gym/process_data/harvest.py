@@ -32,9 +32,9 @@ def harvest(
     Steps that cannot be read have no row (environments and searches give them 0 without asking a scorer),
     nor have steps that were never evaluated, on which the judge failed, or that the budget cut. Only the
     policy's own steps are data: notes that an agent wrote stay in the states of the steps below them, as
-    context, but have no row, and no path that holds one is learned as if the policy had written it. Values
-    are those of the search: a search whose leaves were valued by a step scorer passes that scorer's opinion
-    on.
+    context, but have no row, and no path that holds one is learned as if the policy had written it; nor is
+    one with a step before the program that was cut at its limit of tokens. Values are those of the search: a
+    search whose leaves were valued by a step scorer passes that scorer's opinion on.
 
     Args:
         trees: Of one step format; trees of the same problem are merged.
@@ -162,12 +162,15 @@ def _passing_paths(tree: SearchTree, source: str, drops: Counter[str]) -> Iterat
     for index, node in enumerate(tree.nodes):
         if not _passes(node):
             continue
-        state = tree.state(index)
+        state, nodes = tree.state(index), [tree.nodes[place] for place in tree.path(index)]
         if any(step.type is ActionType.MALFORMED for step in state.steps):
             drops["path: a step cannot be read"] += 1
         # SFT would teach the policy to write the agent's notes itself.
-        elif any(tree.nodes[place].author != "policy" for place in tree.path(index)):
+        elif any(node.author != "policy" for node in nodes):
             drops["path: holds a note of the agent"] += 1
+        # It would teach to stop in the middle of a sentence; a program that is read is whole.
+        elif any(node.finish == "length" for node in nodes[:-1]):
+            drops["path: a step was cut at its limit of tokens"] += 1
         else:
             yield PathRow(state, 0, *_cost(tree, index), "", (source,))
 

@@ -29,8 +29,8 @@ class LabelRule:
     Attributes:
         hard: ``"any"``: 1 iff some end at or below it passes all tests (Math-Shepherd's hard estimation,
             arXiv 2312.08935, section 3.3), and at least one in `ANY_OF` does; ``"value"``: 1 iff v ≥
-            `threshold`.
-        threshold: In [0, 1]; read by ``"value"`` only.
+            `threshold`, as is every prefix that a step scorer valued before the search came to an end below.
+        threshold: In [0, 1].
         credit_kept: Whether a step that a passing program kept is not blamed where another program failed,
             see `credited`.
     """
@@ -46,9 +46,10 @@ class LabelRule:
 
     def label(self, value: float, passing: int, ends: int) -> int:
         """Returns the hard label, 0 or 1."""
-        if self.hard == "value":
+        # No end below: nothing has failed there either, and v is all that is known.
+        if self.hard == "value" or not ends:
             return int(value >= self.threshold)
-        # passing / ends ≥ 1 / ANY_OF, in whole numbers; without ends nothing has passed.
+        # passing / ends ≥ 1 / ANY_OF, in whole numbers.
         return int(passing > 0 and passing * ANY_OF >= ends)
 
 

@@ -17,6 +17,9 @@ from o1coder_gym.specs.own_code import file_of
 FILE = "provenance.json"
 """Lies in the folder of a finished artefact, written last."""
 
+CALIBRATION = "calibration.json"
+"""Lies beside the weights of a scorer."""
+
 _DATA_SET = "dataset.json"
 
 
@@ -139,10 +142,12 @@ def input_hashes(*specs: str | None) -> dict[str, str]:
 def file_hashes(*names: str | None) -> dict[str, str]:
     """Returns the hashes of those names that are files, such as one's own problems or tests.
 
-    Rows of a run that was begun with other ones do not belong to those of a run that goes on.
+    Rows of a run that was begun with other ones do not belong to those of a run that goes on. Of a scorer it
+    is the file of its calibration, which may be fitted anew beside the same weights.
     """
-    files = (name for name in names if name and Path(name).is_file())
-    return {name: content_hash(Path(name).read_bytes()) for name in files}
+    files = {name: Path(name) for name in filter(None, names)}
+    files |= {name: artefact_path(name) / CALIBRATION for name in files if name.startswith("prm:")}
+    return {name: content_hash(file.read_bytes()) for name, file in files.items() if file.is_file()}
 
 
 def _own_file(spec: str) -> Path | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from o1coder_gym.policies import Completion, Engine, Generate
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.checking.agreement import Agreement, Calibration, consensus, uncalibrated
 from o1coder_gym.tcg.checking.execution import OutputJudge
@@ -86,7 +87,9 @@ class LanguageModelGenerator(BatchGenerator):
         samples = -(-request.n // self._cases)
         boundary = partial(template.end_of_cases, cases=self._cases)
         ids = self._engine.encode(shown)
-        return Generate(shown, ids, samples, self._sampling, request.seed, boundary)
+        # By problem: shared draws would make the luck of all problems one.
+        seed = derive_stream(request.seed, "tests", request.problem.task_id)
+        return Generate(shown, ids, samples, self._sampling, seed, boundary)
 
     def _claim(self, request: TestRequest, draft: GeneratedTests) -> Claim:
         if request.reference is not None:

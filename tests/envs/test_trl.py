@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from o1coder_gym.envs import O1CoderSpec, ReasoningModel, trl
 from o1coder_gym.envs.env import ReasoningEnv
 from o1coder_gym.envs.interactions.text import TextInteraction
+from o1coder_gym.envs.trl.columns import problem_of
+from o1coder_gym.problems.answers.programs import limits_for, program_of
+from o1coder_gym.problems.formats.predictions import INPUT, OUTPUT, TASK
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import RewardConstants, end_value, phi_reward, terminal_value
 from o1coder_gym.sandbox import default_judge
@@ -328,6 +331,19 @@ def test_one_id_may_be_several_problems_in_a_batch() -> None:
     given_ = columns(2)
     given_["tests"] = [given_["tests"][0], other["tests"]]
     assert trl.outcome(completions=[RIGHT, RIGHT], **given_) == [1.0, 0.0]
+
+
+def test_rows_say_what_a_problem_is_judged_by() -> None:
+    asked = {TASK: INPUT, "code": "def f(x): return x"}
+    metas = [{"cpu_s": 9, "split": "test"}, {TASK: OUTPUT}, asked, {}]
+    problems = [replace(PROBLEM, task_id=str(place), meta=meta) for place, meta in enumerate(metas)]
+    rows, answer = trl.rows(problems), "def answer():\n    return 3"
+    given_ = {name: [row[name] for row in rows] for name in rows[0]}
+    found = [problem_of(given_, place) for place in range(len(rows))]
+    assert limits_for(found[0]).cpu_s == 9
+    assert [program_of(one, answer) for one in found] == [program_of(one, answer) for one in problems]
+    (row,) = trl.rows([replace(PROBLEM, meta={"code": "a solution", "split": "test"})])
+    assert "meta" not in row
 
 
 def test_rows_say_a_step_limit_that_is_not_the_usual_one() -> None:

@@ -31,8 +31,10 @@ def test_another_model_in_a_folder_is_another_source(tmp_path: Path, spec: str) 
     assert len({source_id(search_source(config, trees, {})) for trees in (3, 4)} | {first}) == 3
 
 
-@pytest.mark.parametrize("file", ["tokenizer_config.json", "generation_config.json", "chat_template.jinja"])
-def test_what_a_prompt_and_an_end_are_is_content(tmp_path: Path, file: str) -> None:
+@pytest.mark.parametrize(
+    "file", ["tokenizer_config.json", "generation_config.json", "chat_template.jinja", "calibration.json"]
+)
+def test_what_a_prompt_an_end_and_a_score_are_is_content(tmp_path: Path, file: str) -> None:
     folder = save(tmp_path / "model", b"one")
     first = content_of(f"hf:{folder}")
     (folder / file).write_text("{}")

@@ -73,6 +73,8 @@ def test_a_path_that_the_format_does_not_open_is_left_out(model: Path, process_d
     assert row is not None
     learned = [label for label in row["labels"] if label != -100]
     assert tokenizer.decode(learned) == "print(1)\n```\n<eos>"
+    tokenizer.eos_token = None
+    assert path_encoder(vanilla)(tokenizer, begins_with_code) == {name: ids[:-1] for name, ids in row.items()}
 
 
 def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Path) -> None:

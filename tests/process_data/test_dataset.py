@@ -63,6 +63,13 @@ def test_hard_labels_do_not_rise_with_the_budget_alone() -> None:
     assert row.hard == 0
 
 
+def test_a_prefix_without_an_end_below_has_the_label_of_its_value() -> None:
+    # a step scorer valued it, and the search came to no end there: nothing has failed
+    assert [LabelRule("any").label(value, 0, 0) for value in (0.0, 0.49, 0.5, 0.9)] == [0, 0, 1, 1]
+    (row,) = data(replace(prefix("a", value=0.9, visits=3), ends=0)).prefixes
+    assert row.hard == 1
+
+
 def test_pairs_are_siblings_with_margin_and_visits() -> None:
     rows = [
         prefix("a", value=0.7, visits=3),

@@ -151,6 +151,16 @@ def test_a_path_that_does_not_pass_again_is_left_out() -> None:
     assert data.drops["path: did not pass again"] == 1
 
 
+@pytest.mark.parametrize(("cut", "kept"), [(1, False), (4, True)])
+def test_a_path_with_a_step_that_was_cut_is_not_learned(cut: int, kept: bool) -> None:
+    tree = by_hand()
+    nodes = [*tree.nodes]
+    nodes[cut] = replace(nodes[cut], finish="length")  # its value is known; of a program all is there
+    data = harvest([replace(tree, nodes=tuple(nodes))], ToyJudge(), source={})
+    assert (bool(data.paths), len(data.prefixes)) == (kept, 4)
+    assert ("path: a step was cut at its limit of tokens" in data.drops) != kept
+
+
 def test_a_judge_that_fails_decides_nothing() -> None:
     with pytest.raises(InfrastructureError, match="golden: the judge failed"):
         harvest([by_hand()], ToyJudge("code 4", outcome=Outcome.INFRASTRUCTURE), source={})

@@ -13,6 +13,7 @@ from o1coder_gym.runs.provenance import (
     artefact_hash,
     config_hash,
     content_hash,
+    file_hashes,
     input_hashes,
     package_versions,
 )
@@ -35,6 +36,14 @@ def test_specs_name_artefacts(tmp_path: Path) -> None:
     MADE.write(folder)
     specs = (f"hf:{folder}", f"prm:{folder}?batch=4", "hf:qwen2.5-coder-0.5b", "heuristic", None)
     assert input_hashes(*specs) == {f"hf:{folder}": MADE.hash, f"prm:{folder}?batch=4": MADE.hash}
+
+
+def test_files_are_those_named_and_the_calibration_of_a_scorer(tmp_path: Path) -> None:
+    rows, spec = tmp_path / "rows.jsonl", f"prm:{tmp_path}?batch=4"
+    rows.write_text("{}")
+    assert file_hashes(str(rows), "mbpp", spec, "heuristic", None) == {str(rows): content_hash("{}")}
+    (tmp_path / "calibration.json").write_text("1")
+    assert file_hashes(spec, f"hf:{tmp_path}") == {spec: content_hash("1")}
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from o1coder_gym.policies import Completion, Counters, Generate
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.steps.formats import Prompt
+from o1coder_gym.tcg.adversary.oracle import ask_model
 from o1coder_gym.tcg.language_model import LanguageModelGenerator
 from o1coder_gym.tcg.requests import TestRequest, generate_all
 from o1coder_gym.tcg.template import instruction
@@ -51,8 +52,22 @@ def test_the_template_is_asked_and_the_answer_is_read() -> None:
     assert made.raw.startswith("assert add(1, 2)")
     (request,) = engine.asked
     assert request.prompt.messages[0][1] == instruction(PROBLEM, CODE)
-    assert (request.n, request.seed) == (1, 7)
+    assert request.n == 1
     assert request.boundary("assert 1\nassert 2\nassert 3\n") == 27
+
+
+def test_each_problem_has_draws_of_its_own() -> None:
+    """Equal seeds would make the luck of all problems one, and an interval over them too narrow."""
+    engine = Recital(*["assert f(1) == 3\n"] * 8)
+    for seed in (0, 0, 1):
+        asked = [TestRequest(Problem(name, "?", "f"), 3, seed=seed) for name in "ab"]
+        LanguageModelGenerator(engine).generate_batch(asked)
+    first, again, other = ([one.seed for one in engine.asked[place : place + 2]] for place in (0, 2, 4))
+    assert first == again
+    assert len({*first, *other}) == 4
+    ask = ask_model(engine, samples=1)
+    ask(PROBLEM, ["[1, 2]", "[2, 2]"])
+    assert len({one.seed for one in engine.asked[6:]}) == 2
 
 
 def test_more_tests_take_more_completions_and_repeats_are_dropped() -> None:

@@ -88,6 +88,12 @@ def test_programs_are_sampled_from_a_policy() -> None:
     script = {"draw": "cycle", "problems": {"*": [{"type": "code", "text": "x = 1"}, {"raw": "no code"}]}}
     policy = ScriptedPolicy.from_rows(script, VANILLA)
     assert sample_programs(policy, [PROBLEM], 3) == {"p": ["x = 1", "no code", "x = 1"]}
+    random = ScriptedPolicy.from_rows({**script, "draw": "random"}, VANILLA)
+    problems = [replace(PROBLEM, task_id=name) for name in "abc"]
+    sampled = sample_programs(random, problems, 20)
+    assert sampled == sample_programs(random, problems, 20)
+    # each problem has draws of its own
+    assert len({tuple(programs) for programs in sampled.values()}) == 3
 
 
 def test_generators_have_names(judge: Judge) -> None:

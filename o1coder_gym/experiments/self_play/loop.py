@@ -35,8 +35,8 @@ from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.runs.executors import has_gpus, load_executor
 from o1coder_gym.runs.files import write_json
-from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import config_hash
+from o1coder_gym.runs.journal import FILES, RunFolder
+from o1coder_gym.runs.provenance import config_hash, file_hashes, input_hashes
 
 MARK = "stage.json"
 CURVE = "curve"
@@ -133,7 +133,7 @@ def self_play(
         check_start(config.run.model, stage, "trl", "peft", "datasets")
     load_agent(config.synthesis.agent)
     config = config.as_begun(_begun(out))
-    with RunFolder.open(out, config.to_row(), resume=resume) as folder:
+    with RunFolder.open(out, {**config.to_row(), FILES: _files(config)}, resume=resume) as folder:
         kind = StagesOnGPUs if has_gpus(config.run.executor) else RealStages
         stages = kind(config, out, on_warning=on_warning, search=search)
         start = Learned(_first_model(config))
@@ -279,6 +279,12 @@ def _begun(out: Path) -> Mapping[str, Any] | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JournalError(f"{out / 'config.json'}: not the config of a run") from error
+
+
+def _files(config: SelfPlayConfig) -> dict[str, str]:
+    """Returns the hashes of what a run begins with: a run does not go on with other problems or weights."""
+    specs = (f"hf:{config.run.model}", config.synthesis.generator, config.synthesis.agent)
+    return file_hashes(config.problems.set) | input_hashes(*specs)
 
 
 def _bound(stage: Callable[[Learned, Path], str], learned: Learned) -> Callable[[Path], str]:

@@ -21,8 +21,8 @@ def path_encoder(data: ProcessData) -> Callable[[Any, PathRow], Mapping[str, lis
     """Returns a function that turns a path of D⁺ into a row for SFTTrainer (Eq. 2), given a tokenizer.
 
     The row holds ``input_ids`` and ``labels``: the prompt as in search, the path's sampled tokens and the end
-    of the text with labels, the headers that the format puts in without. It is None for a path with a step
-    that cannot follow its opening.
+    of the text, if the tokenizer has one, with labels, the headers that the format puts in without. It is
+    None for a path with a step that cannot follow its opening.
     """
     step_format = load_format(data.format)
     problems = {problem.task_id: problem for problem in data.problems}
@@ -41,6 +41,7 @@ def path_encoder(data: ProcessData) -> Callable[[Any, PathRow], Mapping[str, lis
             labels += [*sampled, *(NOT_LEARNED for _ in put_in)]
             state = state.then(step)
         # The end of text is learned as well: a policy that never ends would be cut at its token limit.
-        return {"input_ids": [*ids, tokenizer.eos_token_id], "labels": [*labels, tokenizer.eos_token_id]}
+        end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        return {"input_ids": [*ids, *end], "labels": [*labels, *end]}
 
     return encode

@@ -58,7 +58,7 @@ class RLPlan:
         generator: What makes tests beside the public ones.
         tests: How many it is asked for per problem; 0 for none.
         inputs: Hashes of the artefacts that model and scorer name, see `runs.provenance.input_hashes`.
-        files: Hashes of the files that hold problems.
+        files: Hashes of the files that hold problems, and of what makes tests.
     """
 
     model: str
@@ -183,7 +183,8 @@ def train_policy(
         PolicyError: When a server that is to sample does not answer.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids)
-    plan = replace(plan, files=file_hashes(plan.problems))
+    files = file_hashes(plan.problems, plan.scorer) | input_hashes(plan.generator)
+    plan = replace(plan, files=files)
     plan.settings.check_problems(len(rows))
     check_start(plan.model, plan.settings, "trl", "peft")
     check_sampler(plan.settings.sampler)

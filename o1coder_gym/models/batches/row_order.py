@@ -8,7 +8,7 @@ filled with *idle* ones, from which nothing is learned.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from o1coder_gym.runs import ranks
@@ -62,12 +62,18 @@ class NeighbourOrder:
 
 
 class FilledOrder:
-    """An order of rows, followed by the idle rows."""
+    """An order of rows in each epoch, followed by the idle rows.
 
-    def __init__(self, order: Any, idle: int) -> None:
-        """Args: a sampler of the rows; how many idle ones follow."""
+    It asks for the epoch itself: accelerate 1.15 hands the epoch down to an order, but not where it has cut
+    the order for several ranks and a resumed training skips what was learned. Those ranks would go through
+    the rest of the first epoch again.
+    """
+
+    def __init__(self, order: Any, idle: int, epoch: Callable[[], int]) -> None:
+        """Args: a sampler of the rows; how many idle ones follow; returns the epoch that begins."""
         self._order = order
         self._idle = idle
+        self._epoch = epoch
 
     def __len__(self) -> int:
         """Returns the number of rows, idle ones too."""
@@ -75,12 +81,9 @@ class FilledOrder:
 
     def __iter__(self) -> Iterator[int]:
         """Yields the rows of an epoch."""
+        self._order.set_epoch(self._epoch())
         yield from self._order
         yield from range(len(self._order), len(self))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order; trainers call it before each epoch."""
-        self._order.set_epoch(epoch)
 
 
 def filled(rows: Sequence[dict[str, Any]], at_once: int) -> list[dict[str, Any]]:
@@ -118,9 +121,8 @@ def order_rows(trainer: Any, rows: int, *, neighbours: bool) -> None:
         rows: How many of them are not idle.
         neighbours: Whether rows that begin alike stand in one forward pass, see `NeighbourOrder`.
     """
-    idle = len(trainer.train_dataset) - rows
-    if not neighbours and not idle:
-        return  # transformers' own order, of which ranks take the forward passes in turn
+    if not neighbours and ranks.count() == 1:
+        return  # transformers' own order
 
     def order(_: Any = None) -> Any:
         if neighbours:
@@ -131,6 +133,6 @@ def order_rows(trainer: Any, rows: int, *, neighbours: bool) -> None:
             from accelerate.data_loader import SeedableRandomSampler
 
             chosen = SeedableRandomSampler(range(rows))  # as accelerate makes it of transformers' own
-        return FilledOrder(chosen, idle) if idle else chosen
+        return FilledOrder(chosen, len(trainer.train_dataset) - rows, lambda: int(trainer.state.epoch or 0))
 
     trainer._get_train_sampler = order

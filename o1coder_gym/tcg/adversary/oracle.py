@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from o1coder_gym.policies import Engine, Generate
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps import prompts
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.tcg.adversary.attack import Attack
@@ -132,7 +133,11 @@ def ask_model(engine: Engine, *, samples: int = 4, seed: int = 0) -> Ask:
     def ask(problem: Problem, inputs: Sequence[str]) -> list[list[str]]:
         shown = [Prompt((("user", output_question(problem, given)),), "", "") for given in inputs]
         end = _line_end if problem.entry_point is not None else _never
-        requests = [Generate(one, engine.encode(one), samples, ANSWER, seed, end) for one in shown]
+        seeds = [derive_stream(seed, "oracle", problem.task_id, given) for given in inputs]
+        requests = [
+            Generate(one, engine.encode(one), samples, ANSWER, own, end)
+            for one, own in zip(shown, seeds, strict=True)
+        ]
         told = [
             [read_output(one.text, problem, cut=one.finish == "length") for one in drafts]
             for drafts in engine.generate(requests)

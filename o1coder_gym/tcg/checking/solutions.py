@@ -7,6 +7,7 @@ from pathlib import Path
 
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.answers.solutions import read_solutions
+from o1coder_gym.runs.seeds import derive_seed
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.requests import SolutionSource
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
@@ -37,12 +38,17 @@ def sample_programs(
 ) -> dict[str, list[str]]:
     """Samples `n` programs for each problem, in one batch, from a policy that writes the vanilla format.
 
-    What is not a program counts as the text that it is, so that nothing is hidden by sampling.
+    What is not a program counts as the text that it is, so that nothing is hidden by sampling. Each problem
+    has draws of its own: with the same ones their luck would be shared, and an interval over them too narrow.
 
     Raises:
         PolicyError: When the policy fails.
     """
-    requests = [PolicyRequest(problem, State(problem.task_id), n, sampling, seed) for problem in problems]
+    roots = [State(problem.task_id) for problem in problems]
+    requests = [
+        PolicyRequest(problem, root, n, sampling, derive_seed(seed, root, 0))
+        for problem, root in zip(problems, roots, strict=True)
+    ]
     return {
         problem.task_id: [VANILLA.parse(proposal.text, problem.entry_point).text for proposal in proposals]
         for problem, proposals in zip(problems, policy.propose(requests), strict=True)

@@ -71,6 +71,9 @@ def shown_by(problem: Problem) -> Callable[[TestCase], bool]:
     prompt, shown = f"\n{_plain(problem.prompt)}\n", shown_inputs(problem)
 
     def is_shown(test: TestCase) -> bool:
+        if isinstance(test, AssertTest | CheckTest):
+            calls = _distinct(_from_tests((test,), problem.entry_point or ""))
+            return bool(calls) and all(write_literal(list(arguments)) in shown for arguments in calls)
         given = input_of(test)
         stands_there = isinstance(test, StdioTest | CheckerTest) and given and f"\n{given}\n" in prompt
         return bool(stands_there) or given in shown

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator
-from o1coder_gym.tcg.reading.changes import changed_names, end_of
+from o1coder_gym.tcg.reading.changes import bound_names, changed_names, effects_of, end_of, mutable_parts
 from o1coder_gym.tcg.reading.literals import write_literal
 from o1coder_gym.types import AssertTest, CallTest, TestCase
 
@@ -28,7 +28,7 @@ MAX_CASES = 200
 
 _ROOM = 200_000
 _EQUAL = {"assertEqual", "assertEquals", "assertIs", "assert_equal"}
-_EQUAL |= {f"assert{kind}Equal" for kind in ("List", "Dict", "Tuple", "Set", "Sequence", "MultiLine")}
+_EQUAL |= {f"assert{kind}Equal" for kind in ("List", "Dict", "Tuple", "Set", "MultiLine")}
 _UNORDERED = {"assertCountEqual", "assertItemsEqual"}
 _ALMOST = {"assertAlmostEqual", "assertAlmostEquals"}
 _TRUTH = {"assertTrue": True, "assertFalse": False}
@@ -59,14 +59,21 @@ class AssertionReader:
         """Args: the function under test, the names of its parameters for keyword arguments."""
         self._entry_point = entry_point
         self._parameters = list(parameters)
-        # One room for a whole text: many statements that are cheap each may still not take for ever.
-        self._evaluator = Evaluator({"inf": float("inf")}, BUILTINS, _ROOM)
+        # One room for a whole text: many statements that are cheap each may still not take for ever. The
+        # entry point may be called like a builtin, and is none then.
+        builtins = {name: function for name, function in BUILTINS.items() if name != entry_point}
+        self._evaluator = Evaluator({"inf": float("inf")}, builtins, _ROOM)
         self._results: dict[str, _Call | None] = {}  # None: of a call whose result was changed since
+        self._effects: dict[str, set[str]] = {}  # of the functions in the text
+        self._lost: set[str] = set()  # names of values that have changed, and of nothing that is still known
         self.cases: list[TestCase | None] = []
 
     def read(self, statements: Sequence[ast.stmt]) -> ast.stmt | None:
         """Takes statements in order; returns the one that may keep what follows them from running."""
         for place, statement in enumerate(statements):
+            if _is_denied(statement, statements[place + 1 : place + 2]):
+                self.cases.append(None)
+                continue
             end = self._statement(statement)
             # What follows may not run, so it is no case; but it was written, and counts as one that could not
             # be read.
@@ -85,12 +92,13 @@ class AssertionReader:
             case ast.With(items=items) if not any(
                 part in ast.unparse(item) for item in items for part in _FORGIVING
             ):
+                self._forget(ast.With(items, []))  # what it binds
                 return self.read(node.body)
             # With handlers a failing check might be caught, so only `try … finally` is read.
             case ast.Try(handlers=[], body=body, finalbody=last):
                 return self.read([*body, *last])
-            case ast.ClassDef(body=body):
-                self.read(body)
+            case ast.ClassDef():
+                self._class(node)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 self._function(node)
             case ast.Assert() | ast.Expr() | ast.Assign() | ast.AnnAssign():
@@ -126,15 +134,47 @@ class AssertionReader:
 
     def _forget(self, node: ast.stmt) -> None:
         """Gives up the values of names that a statement may change, by whatever name they are called."""
-        for name in changed_names(node):
-            value = self._evaluator.names.pop(name, None)
-            # By identity: `other = data` makes a second name for one list, and a change by either is seen by
-            # both.
-            for other, held in [*self._evaluator.names.items()]:
-                if held is value and isinstance(value, list | dict | set):
-                    del self._evaluator.names[other]
+        called = [
+            one for one in ast.walk(node) if isinstance(one, ast.Call) and _name_of(one) in self._effects
+        ]
+        changed, bound = changed_names(node), bound_names(node)
+        for call in called:
+            changed |= {one.id for one in call.args if isinstance(one, ast.Name)}
+        # What is bound by something unknown, a loop or a call, may be another name of any value.
+        known = {*self._evaluator.names, *self._lost, *self._results, *self._effects, self._entry_point}
+        self._forget_values(changed, every=bool(changed - known or changed & bound))
+        for call in called:
+            self._forget_values(self._effects[_name_of(call)])
+        for name in bound:
+            self._evaluator.names.pop(name, None)
+        self._lost -= bound
+        for name in changed | bound:
             if name in self._results or self._mentions(node):
                 self._results[name] = None
+
+    def _forget_values(self, changed: Collection[str], *, every: bool = False) -> None:
+        """Gives up the values of names and of all others that hold a part of one, or every mutable value."""
+        names, results = self._evaluator.names, self._results
+        # By identity: after `other = data`, `row = data[0]` or `all = [data]` a change by one is seen by all.
+        parts = set().union(*(mutable_parts(names.pop(name, None)) for name in changed))
+        self._lost |= {*changed}
+        for other, held in [*names.items()] if parts or every else ():
+            mine = mutable_parts(held)
+            if self._is_spent(held) or parts & mine or (every and mine):
+                del names[other]
+                self._lost.add(other)
+        calls = [one for name in changed if (one := results.get(name)) is not None]
+        for other, one in results.items():
+            if one is not None and any(one.arguments is call.arguments for call in calls):
+                results[other] = None
+
+    def _is_spent(self, value: Any) -> bool:
+        """Pays for a walk through a value; returns whether no room was left for it."""
+        try:
+            self._evaluator.weigh(value)
+        except ValueError:
+            return True
+        return False
 
     def _branch(self, node: ast.If) -> ast.stmt | None:
         """Reads the branch that runs, if that is known."""
@@ -152,30 +192,52 @@ class AssertionReader:
         nodes = (node for statement in statements for node in ast.walk(statement))
         self.cases.extend(None for node in nodes if _is_check(node))
 
+    def _class(self, node: ast.ClassDef) -> None:
+        """Reads the methods of a class, which do not see its names."""
+        if self._is_left_out(node):
+            return
+        scopes = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        methods = [one for one in node.body if isinstance(one, scopes)]
+        others = [one for one in node.body if not isinstance(one, scopes)]
+        self._leave_out(others)
+        names, own = self._evaluator.names, {name for one in others for name in bound_names(one)}
+        hidden = {name: names.pop(name) for name in own & names.keys()}
+        self.read(methods)
+        self._evaluator.names |= hidden
+
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         """Reads the body of a test function, once for each row of ``@pytest.mark.parametrize``.
 
         What it binds is not seen outside, and what its parameters are nobody knows.
         """
-        if node.name == self._entry_point:
+        if node.name == self._entry_point or self._is_left_out(node):
             return
-        if any(part in ast.unparse(one) for one in node.decorator_list for part in _UNTESTED):
-            self._leave_out(node.body)
-            return
+        own = [self._effects.get(_name_of(one), ()) for one in ast.walk(node) if isinstance(one, ast.Call)]
+        self._effects[node.name] = effects_of(node).union(*own)
         # What the module has bound is visible in the function; what the function binds is forgotten after it.
-        names, results = dict(self._evaluator.names), dict(self._results)
+        names, results, lost = dict(self._evaluator.names), dict(self._results), set(self._lost)
         # Fixtures and parameters hide names of the module.
         for argument in ast.walk(node.args):
             self._evaluator.names.pop(getattr(argument, "arg", ""), None)
+            self._lost.discard(getattr(argument, "arg", ""))
         self._test(node.body, node.decorator_list)
-        self._evaluator.names, self._results = names, results
+        self._evaluator.names, self._results, self._lost = names, results, lost
+        self._forget_values(self._effects[node.name])  # whoever runs tests runs it before those that follow
+
+    def _is_left_out(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+        """Whether tests do not run, or are to fail; then counts them as not read."""
+        untested = any(part in ast.unparse(one) for one in node.decorator_list for part in _UNTESTED)
+        self._leave_out(node.body if untested else ())
+        return untested
 
     def _test(self, body: Sequence[ast.stmt], decorators: Sequence[ast.expr]) -> None:
         for decorator in decorators:
             match decorator:
                 case ast.Call(
-                    func=ast.Attribute(attr="parametrize"), args=[ast.Constant(value=str(names)), rows, *_]
-                ):
+                    func=ast.Attribute(attr="parametrize"),
+                    args=[ast.Constant(value=str(names)), rows],
+                    keywords=options,
+                ) if all(option.arg != "indirect" for option in options):  # else fixtures make the values
                     targets = [ast.Name(name.strip()) for name in names.split(",")]
                     target = targets[0] if len(targets) == 1 else ast.Tuple([*targets])
                     deque(self._turns(target, rows, body), maxlen=0)
@@ -247,6 +309,8 @@ class AssertionReader:
         match name, call.args:
             case _, [left, right, *_] if name in _EQUAL:
                 self._equal(left, right)
+            case "assertSequenceEqual", [left, right, *_]:  # a list may equal a tuple
+                self._equal(_as_list(left), _as_list(right))
             case _, [left, right, *_] if name in _UNORDERED:
                 self._unordered(left, right)
             case _, [left, right, *rest] if name in _ALMOST:
@@ -416,10 +480,19 @@ class AssertionReader:
         match node:
             case ast.Name(id=name) if call := self._results.get(name):
                 return call.arguments
+            # `'abc'.count('a')` is a method of a text, whatever the function under test is called
+            case ast.Call(func=ast.Attribute(value=base)) if self._is_value(base):
+                return None
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name == self._entry_point:
                 named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
                 return self._values(node.args, named, len(node.keywords))
         return None
+
+    def _is_value(self, node: ast.expr) -> bool:
+        """Whether an expression is a constant, or what a method returns."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            return True
+        return bool(self._known(node))
 
     def _values(
         self, args: Sequence[ast.expr], named: Mapping[str, ast.expr], keywords: int
@@ -433,6 +506,21 @@ class AssertionReader:
             return [self._evaluator.value(node) for node in (*args, *(named[name] for name in rest))]
         except (ValueError, TypeError, RecursionError):
             return None
+
+
+def _is_denied(statement: ast.stmt, following: Sequence[ast.stmt]) -> bool:
+    """Whether a session compares, and its answer is False."""
+    match statement, following:
+        case ast.Expr(value=ast.Compare()), [ast.Expr(value=ast.Constant(value=False))]:
+            return True
+    return False
+
+
+def _as_list(node: ast.expr) -> ast.expr:
+    """Returns an expression as a list, unless it is made one already."""
+    if isinstance(node, ast.Call) and _name_of(node) == "list":
+        return node
+    return ast.Call(ast.Name("list"), [node], [])
 
 
 def _is_check(node: ast.AST) -> bool:

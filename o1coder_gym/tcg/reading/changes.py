@@ -17,26 +17,52 @@ _ENDING = {"skip", "skipTest", "xfail", "fail", "exit", "quit"}
 _WHOLE_TEST = 3
 
 
+def bound_names(statement: ast.stmt) -> set[str]:
+    """Returns the names that a statement, or one within it, binds anew or deletes."""
+    nodes = [*ast.walk(statement)]
+    grown = {node.target for node in nodes if isinstance(node, ast.AugAssign)}
+    names = [node for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
+    aliases = {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    return aliases | {node.id for node in names if node not in grown}
+
+
 def changed_names(statement: ast.stmt) -> set[str]:
-    """Returns the names that a statement, or one within it, binds or deletes, or whose value it changes."""
+    """Returns the names whose value a statement, or one within it, may change where it is."""
     return {name for node in ast.walk(statement) for name in _changed_by(node)}
+
+
+def effects_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """Returns the names outside of a function whose values it may change when it is called."""
+    inner = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    declared = (node.names for node in ast.walk(function) if isinstance(node, ast.Global | ast.Nonlocal))
+    return (changed_names(function) - inner).union(*declared)
+
+
+def mutable_parts(value: object) -> set[int]:
+    """Returns the identities of the lists, sets and dicts in a value, itself included."""
+    seen: dict[int, object] = {}  # each once: parts may be shared without end
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, list | tuple | set | dict) and id(one) not in seen:
+            seen[id(one)] = one
+            left += [*one, *one.values()] if isinstance(one, dict) else one
+    return {place for place, one in seen.items() if not isinstance(one, tuple)}
 
 
 def _changed_by(node: ast.AST) -> Iterator[str]:
     match node:
-        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-            yield name
+        case ast.AugAssign(target=target):  # a list grows where it is
+            yield from _base(target)
         case ast.Subscript(ctx=ast.Store() | ast.Del()) | ast.Attribute(ctx=ast.Store() | ast.Del()):
             yield from _base(node)
-        case ast.Call(func=ast.Attribute(attr=method) as called) if method in _CHANGING:
-            yield from _base(called)
+        case ast.Attribute(attr=method) if method in _CHANGING:  # called here, or handed to what calls it
+            yield from _base(node)
         # The one call for effect that models write everywhere, and that changes nothing.
         case ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
             return
         case ast.Expr(value=ast.Call(args=arguments)):  # what is called for its effect may change them
             yield from (argument.id for argument in arguments if isinstance(argument, ast.Name))
-        case ast.alias(name=name, asname=other):
-            yield other or name
 
 
 def _base(node: ast.expr) -> Iterator[str]:

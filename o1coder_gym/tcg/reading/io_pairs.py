@@ -17,30 +17,38 @@ _INPUT_KEYS = ("input", "inputs", "args", "arguments", "test_input", "params")
 _OUTPUT_KEYS = ("output", "outputs", "expected", "expected_output", "expected_result", "result", "answer")
 _OPENING = re.compile(r"[\[{(]")
 _OPENINGS = 200
+_NAME = re.compile(r"(\w+)[ \t]*(?::[^=\n]*)?=[ \t]*$")
+_OF_TESTS = re.compile(r"test|case|example|sample|pair|check|scenario", re.I)
+"""Names of what holds tests: ``grid = [[1, 2], [3, 4]]`` is an argument, and no two of them."""
 _MISSING = object()
 
 
 def find_pairs(text: str) -> Iterator[tuple[Any, Any]]:
     """Yields (input, output) values of the first list or object in a text that holds such pairs."""
+    past = 0
     for opening in islice(_OPENING.finditer(text), _OPENINGS):
         start = opening.start()
-        if _is_argument(text, start):
+        if start < past or _is_argument(text, start):
             continue
         end, cut = bracket_extent(text, start)
         # The whole bracket, or of one that the text ends in all items that are whole.
         pieces = [text[start:end]] if text[end - 1] in "]})" else []
         pieces += [text[start:cut] + "]"] if cut > start else []
+        name = _NAME.search(text, max(0, start - 80), start)
+        plain = name is None or _OF_TESTS.search(name[1]) is not None
         for piece in pieces:
-            pairs = list(_pairs(_value(piece)))
+            pairs = list(_pairs(_value(piece), plain=plain))
             if pairs:
                 yield from pairs
                 return
+        past = past if plain else end
 
 
 def _is_argument(text: str, start: int) -> bool:
-    """Whether a bracket opens the arguments of a call, or stands among them: then it is code, not data."""
+    """Whether a bracket opens the arguments of a call, or stands among them or in an assert: no data."""
     before = text[max(0, start - 80) : start].rstrip(" ")[-1:]
-    return before in ("(", ",") or before.isalnum() or before == "_"
+    in_assert = "assert" in text[text.rfind("\n", 0, start) + 1 : start]  # was read as one, or left out
+    return in_assert or before in ("(", ",") or before.isalnum() or before == "_"
 
 
 def _value(piece: str) -> Any:
@@ -55,8 +63,8 @@ def _value(piece: str) -> Any:
         return None
 
 
-def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yields the pairs that a value holds."""
+def _pairs(value: Any, *, plain: bool) -> Iterator[tuple[Any, Any]]:
+    """Yields the pairs that a value holds; those of a list of lists only if they may be pairs (`plain`)."""
     if isinstance(value, Mapping):
         inputs, outputs = _field(value, _INPUT_KEYS), _field(value, _OUTPUT_KEYS)
         if inputs is not _MISSING and outputs is not _MISSING:
@@ -68,12 +76,12 @@ def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
                 yield inputs, outputs
         else:
             for item in value.values():
-                yield from _pairs(item) if isinstance(item, Mapping | list) else ()
+                yield from _pairs(item, plain=plain) if isinstance(item, Mapping | list) else ()
     elif isinstance(value, list | tuple) and value:
         if all(isinstance(item, Mapping) for item in value):
             for item in value:
-                yield from _pairs(item)
-        elif all(isinstance(item, list | tuple) and len(item) >= 2 for item in value):
+                yield from _pairs(item, plain=plain)
+        elif plain and all(isinstance(item, list | tuple) and len(item) >= 2 for item in value):
             for item in value:
                 yield (item[0] if len(item) == 2 else list(item[:-1])), item[-1]
 
@@ -92,7 +100,7 @@ _BEFORE = r"(?:\d+[.)]\s*)?(?:test(?: case)?\s*\d*\s*)?(?:sample |example )?"
 _LABEL = re.compile(rf"^[\s>*#`|-]*{_BEFORE}{_KIND}[*`]*\s*:[*`]*[ \t]*(?P<rest>.*)$", re.I)
 _HEADING = re.compile(rf"^\s*(?:#+\s*|\*\*){_BEFORE}{_KIND}[*`\s]*(?P<rest>)$", re.I)
 _NEXT_PART = re.compile(
-    r"\n\s*(?:#|\*\*|---|(?:sample |example )?(?:test|case|explanation|note|example)\b)", re.I
+    r"\n\s*(?:#|\*\*|---|```|(?:sample |example )?(?:test|case|explanation|note|example)\b)", re.I
 )
 _FENCE = re.compile(r"\s*```\w*\n(.*?)\n?[ \t]*(?:```|\Z)", re.S)
 

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from o1coder_gym.tcg.reading.assertions import MAX_CASES, AssertionReader
 from o1coder_gym.tcg.reading.io_pairs import find_labelled, find_pairs
 from o1coder_gym.tcg.reading.literals import call_at, fold, parse_expression, read_literal, write_literal
-from o1coder_gym.tcg.reading.statements import find_statements
+from o1coder_gym.tcg.reading.statements import DENIED, find_statements
 from o1coder_gym.types import AssertTest, CallTest, CheckerTest, StdioTest, TestCase
 
 MAX_TEXT = 40_000
@@ -66,7 +66,8 @@ def parse_tests(text: str, entry_point: str | None, parameters: Sequence[str] = 
         entry_point: Function under test; None for whole programs.
         parameters: Names of its parameters, where they are known: for keyword and labelled arguments.
     """
-    text = text[:MAX_TEXT]
+    # half of a surrogate pair, which servers send now and then, can be in no file and no standard input
+    text = text[:MAX_TEXT].encode(errors="replace").decode()
     cases: Cases = []
     for reader in _readers(entry_point, parameters):
         # A reader that reads something wins; else the one that has seen most cases, so that they are counted
@@ -133,21 +134,49 @@ def _assertions(text: str, name: str, parameters: Sequence[str]) -> Cases:
 
 def _calls(text: str, name: str) -> Iterator[TestCase | None]:
     """Yields calls that are followed by their result on the line, or on the next one after ``>>>``."""
+    end = 0
     for match in re.finditer(rf"(?<![\w.])(?<!def ){re.escape(name)}\s*\(", text):
         call = call_at(text, match.start())
-        in_assert = "assert" in text[: match.start()].rpartition("\n")[2]  # was read as one, or left out
-        if in_assert or call is None or call.keywords or call.end_col_offset is None:
+        before = text[: match.start()].rpartition("\n")[2]
+        is_joined = end and "print(" not in before and _JOINED.fullmatch(text[end : match.start()])
+        in_assert = "assert" in before  # was read as one, or left out
+        if call is not None:
+            end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
+        if in_assert or call is None or call.keywords or is_joined or _is_inner(before):
             continue
-        end = match.start() + len(ast.get_source_segment(text[match.start() :], call) or "")
         result = _result_after(text[: match.start()], text[end:])
         if result is not None:
             yield _call_test(call, result)
+
+
+_OPERATOR = re.compile(r"(?:[=!<>]=|[+/%&|^~]|(?<![>=-])[<>]|\bnot)\s*$")
+_TIMES = re.compile(r"[\w)\]](?:\s+\*\s*|\*)$")
+_JOINED = re.compile(r"[ \t`]*(?:,|-|\*|and|or)[ \t`]*")
+"""Between two calls that have one result: ``f(2), f(3) -> (4, 9)``, the sum of f(2) and f(3)."""
+
+
+def _is_inner(before: str) -> bool:
+    """Whether a call is a part of a larger expression, whose result is not the call's: ``len(f(2))  # 1``.
+
+    Args:
+        before: The line up to the call.
+    """
+    bare = before.replace(">>>", "").rstrip("`* ")
+    if _OPERATOR.search(bare) or _TIMES.search(before):
+        return True
+    opened = max((bare.rfind(mark) for mark in "([{"), default=-1)
+    is_open = sum(map(bare.count, "([{")) > sum(map(bare.count, ")]}"))
+    # a bracket of prose stands alone: (f(2) is 4); `print(f(2), f(3))` prints two results
+    in_call = is_open and re.search(r"\w$", bare[: max(opened, 0)])
+    return bool(in_call) and re.search(r"\bprint\($", bare) is None
 
 
 def _result_after(before: str, after: str) -> str | None:
     """Returns the text of the result that is given after a call, None if none is."""
     line, _, below = after.partition("\n")
     sign = _SIGN.match(line)
+    if sign and "==" in sign[0] and (DENIED.search(line) or below.partition("\n")[0].strip() == "False"):
+        return None
     if sign:
         return line[sign.end() :]
     following = below.partition("\n")[0]
@@ -183,30 +212,35 @@ _NOT_ALL = re.compile(
     re.I,
 )
 """Prose behind a result that is one of several, in any order, or only near."""
+_GOES_ON = re.compile(r"\s*(?:[-+*/%]+\s*[\d(\[{'\"]|[-=]*>|<=?\s*\w+\b(?!>))")
+"""An operator and its other side; a dash before words is punctuation."""
 
 
 def _leading_literal(text: str) -> str | None:
     """Returns the literal that a piece of prose begins with, None if it begins with none.
 
-    None too where the prose goes on to say that other results would do.
+    None too where the prose goes on to say that other results would do, or how the result comes about:
+    ``1 + 3 = 4``, ``2 -> 4``.
     """
     bare = text.strip().strip("`*").strip()[:_LONGEST_RESULT]
     # The whole text first, then up to each place where a literal may end: the first piece that is one counts.
     ends = [len(bare), *(match.start() for match in _POSSIBLE_END.finditer(bare))]
     for end in ends[:_POSSIBLE_ENDS]:
         piece = bare[:end].strip().rstrip(".,;`")
-        if piece.startswith("~"):  # nearly so much, not the bitwise complement
+        # nearly so much, not the bitwise complement; and a number in groups of three digits, not a tuple
+        if piece.startswith("~") or _GROUPED.fullmatch(piece):
             return None
         try:
             found = write_literal(read_literal(_JSON_NAMES.get(piece.lower(), piece)))
         except ValueError:
             continue
-        # ``3 or 4`` folds to 3, but the author means that either will do.
-        several = isinstance(parse_expression(piece), ast.BoolOp) or _NOT_ALL.match(bare[end:])
-        return None if several else found
+        # ``3 or 4`` folds to 3, but the author means that either will do; ``4 == 2**2`` says where 4 is from.
+        several = isinstance(parse_expression(piece), ast.BoolOp | ast.Compare) or _NOT_ALL.match(bare[end:])
+        return None if several or _GOES_ON.match(bare[end:]) else found
     return None
 
 
+_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _LONGEST_RESULT = 4000
 _POSSIBLE_ENDS = 60
 _POSSIBLE_END = re.compile(r"[.,;`#](?=\s|$|`)|\s|(?<=[\])}'\"])")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from o1coder_gym.tcg.reading.literals import parse_source
 _LONGEST_STATEMENT = 60
 _OPENERS = ("def ", "class ", "for ", "if ", "while ", "with ", "match ", "try:", "async ", "@")
 _CONTINUATIONS = (")", "]", "}", "except", "else:", "elif ", "finally:")
+DENIED = re.compile(r"==.*#.*\bFalse\b")
+"""A comparison and the comment that it does not hold."""
 _MARKS = (">>> ", "... ", "- ", "* ", "• ", "+ ")
 
 
@@ -47,7 +50,7 @@ def find_statements(text: str) -> Statements:
 def _statements_at(lines: Sequence[str], start: int) -> tuple[Sequence[ast.stmt], int]:
     """Returns the statements that begin at a line, and how many lines they take."""
     first = _without_marks(lines[start])
-    if not first:
+    if not first or (DENIED.search(first) and not first.startswith("assert")):
         return (), 1
     if first.startswith(_OPENERS):
         return _block_at(lines, start)

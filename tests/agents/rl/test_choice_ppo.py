@@ -29,7 +29,7 @@ from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
-from o1coder_gym.types import Outcome, State, Verdict
+from o1coder_gym.types import Outcome, Problem, State, Verdict
 from tests.command_line import call
 
 pytestmark = pytest.mark.slow
@@ -159,6 +159,22 @@ def test_training_resumes_where_it_stopped(world, tmp_path) -> None:
     assert chooser.ppo.num_timesteps == 512
     again = choice_ppo.train(training(world, steps=512), tmp_path, resume=True)
     assert again.ppo.num_timesteps == 512
+
+
+def test_a_search_takes_the_weights_of_the_last_training(world, tmp_path, monkeypatch) -> None:
+    loaded: list[int] = []
+
+    def load(path: str) -> choice_ppo.Chooser:
+        loaded.append((chooser := read(path)).ppo.num_timesteps)
+        return chooser
+
+    read = choice_ppo.load
+    monkeypatch.setattr(choice_ppo, "load", load)
+    for steps in (128, 256):
+        choice_ppo.train(training(world, steps=steps), tmp_path, resume=True)
+        for _ in range(2):
+            next(choice_ppo.choice_ppo(Problem("p", ""), State("p"), path=str(tmp_path)))
+    assert loaded == [128, 256]
 
 
 @pytest.mark.parametrize(

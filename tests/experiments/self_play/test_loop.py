@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.errors import O1CoderError
-from o1coder_gym.experiments.self_play import MARK, Learned, Schedule, run_stages, stalled
+from o1coder_gym.errors import JournalError, O1CoderError
+from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
+from o1coder_gym.experiments.self_play import MARK, Learned, Schedule, run_stages, self_play, stalled
+from o1coder_gym.experiments.self_play.config import ProblemSection, RunSection, SelfPlaySettings
+from o1coder_gym.experiments.self_play.stages import RealStages
 from o1coder_gym.runs.journal import RunFolder
 
 
@@ -168,6 +171,26 @@ def test_an_artefact_of_other_inputs_is_not_taken(tmp_path: Path) -> None:
     mark.write_text(mark.read_text().replace("iteration-00/sft", "iteration-00/other"))
     with pytest.raises(O1CoderError, match="was made from other inputs"):
         run(Notes(RISING), tmp_path)
+
+
+def test_a_run_does_not_go_on_with_other_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("trl")
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(RealStages, "measure", lambda *_: {"pass_rate": 0.0})
+    monkeypatch.setattr(RealStages, "synthesize", die)
+    problems = tmp_path / "problems.jsonl"
+    write_rows(micro_rows({"train": 1, "validation": 1, "test": 1}), problems)
+    config = SelfPlaySettings(run=RunSection("tiny"), problems=ProblemSection(str(problems)), rl=None).config
+    with pytest.raises(Killed):
+        self_play(config, tmp_path / "run")
+    with pytest.raises(Killed):  # the same
+        self_play(config, tmp_path / "run", resume=True)
+    problems.write_text(problems.read_text() + "\n")
+    with pytest.raises(JournalError, match="differs in: files"):
+        self_play(config, tmp_path / "run", resume=True)
 
 
 def test_the_run_ends_when_nothing_is_gained(tmp_path: Path) -> None:

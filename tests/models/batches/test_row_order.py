@@ -2,12 +2,20 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from o1coder_gym.models.batches.row_order import NOT_LEARNED, FilledOrder, NeighbourOrder, filled
+from o1coder_gym.models.batches.row_order import (
+    NOT_LEARNED,
+    FilledOrder,
+    NeighbourOrder,
+    filled,
+    order_rows,
+)
 from o1coder_gym.process_data import write_data
+from o1coder_gym.runs import ranks
 from tests.models.batches import ranked_trainings
 from tests.prm.conftest import synthetic
 from tests.ranks import run
@@ -62,14 +70,41 @@ def test_neighbours_stand_in_one_pass_in_an_order_of_each_epoch() -> None:
 
 
 def test_idle_rows_come_last_in_each_epoch() -> None:
-    order = FilledOrder(NeighbourOrder([[n] for n in range(5)], run=2, seed=0), idle=3)
+    told = iter(range(2))
+    order = FilledOrder(NeighbourOrder([[n] for n in range(5)], run=2, seed=0), 3, lambda: next(told))
     epochs = []
-    for epoch in range(2):
-        order.set_epoch(epoch)
+    for _ in range(2):
         epochs.append(list(order))
         assert (len(order), epochs[-1][5:]) == (8, [5, 6, 7])
         assert sorted(epochs[-1]) == list(range(8))
     assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_ranks_that_resume_in_a_later_epoch_go_on_in_its_order(
+    neighbours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("accelerate")
+    from accelerate.data_loader import prepare_data_loader, skip_first_batches
+    from torch.utils.data import DataLoader
+
+    monkeypatch.setattr(ranks, "count", lambda: 2)
+
+    def loader(epoch: float) -> Any:
+        trainer: Any = SimpleNamespace(
+            train_dataset=[{"input_ids": [n]} for n in range(16)],
+            args=SimpleNamespace(per_device_train_batch_size=2, seed=3),
+            state=SimpleNamespace(epoch=epoch),
+        )
+        order_rows(trainer, 14, neighbours=neighbours)
+        passes = DataLoader(range(16), batch_size=2, sampler=trainer._get_train_sampler())  # pyright: ignore
+        return prepare_data_loader(passes, num_processes=2, process_index=1, put_on_device=False)
+
+    first, second = ([batch.tolist() for batch in loader(epoch)] for epoch in (0.0, 1.0))
+    assert first != second
+    resumed = skip_first_batches(loader(1.5), 2)  # as transformers do
+    resumed.set_epoch(1)
+    assert [batch.tolist() for batch in resumed] == second[2:]
 
 
 @pytest.fixture(scope="module")

@@ -70,8 +70,10 @@ def test_what_is_fitted_is_not_fitted_again(model: Path, data: Path, tmp_path: P
     again = fit_prm(str(model), data, tmp_path, ["hard", "pairwise"])
     assert again[0] == first[0]
     assert (first[0].model / "model.safetensors").stat().st_mtime_ns == stamp
+    before = load_scorer(f"prm:{first[0].model}")
     other = fit_prm(str(model), data, tmp_path, ["hard"], FitSettings(dtype="bfloat16"))
     assert weights(other[0].model)["model.norm.weight"].dtype == torch.bfloat16
+    assert load_scorer(f"prm:{first[0].model}") is not before
 
 
 def test_a_killed_fit_reads_on_where_it_was(

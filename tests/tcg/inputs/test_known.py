@@ -123,6 +123,11 @@ def test_a_shown_input_is_known_in_any_form(prompt: str, tests: tuple[AssertTest
     is_shown = shown_by(Problem("p", prompt, "f", tests))
     assert is_shown(CallTest("[[1,2], 3]", "9"))
     assert not is_shown(CallTest("[[1, 2], 4]", "9"))
+    # asserts that are no plain equality have inputs too
+    assert is_shown(AssertTest("assert abs(f([1,2], 3) - 9) < 0.1"))
+    assert not is_shown(AssertTest("assert not f([1, 2], 4)"))
+    assert not is_shown(AssertTest("assert f([1, 2], 3) == f([1, 2], 4)"))
+    assert not is_shown(AssertTest("assert f(x) == 9"))
 
 
 def test_a_standard_input_is_shown_as_whole_lines() -> None:

@@ -1,6 +1,9 @@
 """The parser: hand-written forms, then what models really wrote."""
 
 import json
+from ast import literal_eval
+from contextlib import nullcontext, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from o1coder_gym.tcg.reading.parsing import MAX_TEXT, parse_tests
 from o1coder_gym.types import AssertTest, CallTest, StdioTest, TestCase
+from tests.examples import examples
 
 RECORDED = [
     json.loads(line) for line in (Path(__file__).parent / "recorded_outputs.jsonl").read_text().splitlines()
@@ -60,6 +64,9 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ("self.assertCountEqual(f(1), [3, 2])", ["a"], [AssertTest("assert sorted(f(1)) == [2, 3]")]),
     ("self.assertCountEqual(f(1), [3, 'a'])", ["a"], []),
     ("self.assertTrue(f(1) == 2)", ["a"], [call("[1]", "2")]),
+    ("self.assertSequenceEqual(f(1), (1, 2))", ["a"], [AssertTest("assert list(f(1)) == [1, 2]")]),
+    ("self.assertSequenceEqual([2], list(f(1)))", ["a"], [AssertTest("assert list(f(1)) == [2]")]),
+    ("assert ' a'.f(1) == 2\ntext = 'a'\nassert text.f(1) == 2\nassert text.strip().f(1) == 2", ["a"], []),
     ("self.assertFalse(f(1))", ["a"], [AssertTest("assert not f(1)")]),
     ("f(2) -> 4 or 5", ["a"], []),
     ("f(2) -> ~4", ["a"], []),
@@ -81,6 +88,12 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ("while True:\n    assert f(1) == 2\n    break", ["a"], []),
     ("@pytest.mark.xfail\ndef test():\n    assert f(1) == 2", ["a"], []),
     ("@unittest.skip('x')\ndef test():\n    assert f(1) == 2\nassert f(2) == 3", ["a"], [call("[2]", "3")]),
+    ("@unittest.skip('x')\nclass T(TestCase):\n    def test(self):\n        assert f(1) == 2", ["a"], []),
+    (
+        "@pytest.mark.parametrize('x', [1, 2], indirect=True)\ndef test(x):\n    assert f(x) == 3",
+        ["a"],
+        [],
+    ),
     ("with suppress(AssertionError):\n    assert f(1) == 2", ["a"], []),
     ("try:\n    pass\nfinally:\n    assert f(1) == 2", ["a"], [call("[1]", "2")]),
     ("async def test():\n    assert f(1) == 2", ["a"], [call("[1]", "2")]),
@@ -96,6 +109,31 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ("r = f([2, 1])\nr.sort()\nassert r == [1, 2]", ["a"], []),
     ("xs = [2, 1]\nf(xs)\nassert xs == [1, 2]", ["a"], []),
     ("x = 5\ndef check(x):\n    assert f(x) == 10\ncheck(3)", ["a"], []),
+    ("xs = [[1]]\nx = xs[0]\nx.append(2)\nassert f(xs) == 2", ["a"], []),
+    ("x = [0]\nxs = [x] * 2\nx[0] = 1\nassert f(xs) == 2", ["a"], []),
+    ("xs = [[1], [2]]\nfor x in xs:\n    x.append(3)\nassert f(xs) == 9", ["a"], []),
+    ("x = [1]\nxs = (x, 2)\nx += [3]\nassert f(xs) == 2", ["a"], []),
+    (
+        "xs = [[1], [2]]\nx = xs[0]\nx = xs[1]\nassert f(x) == 2\nassert f(xs) == 3",
+        ["a"],
+        [call("[[2]]", "2"), call("[[[1], [2]]]", "3")],
+    ),
+    ("xs = [1]\nfor n, x in enumerate([xs]):\n    x.append(2)\nassert f(xs) == 3", ["a"], []),
+    ("xs = [1]\ny = made(xs)\ny.append(2)\nassert f(xs) == 3", ["a"], []),
+    ("xs = [1]\nys = []\nys.append(2)\nys.append(3)\nassert f(xs) == 1", ["a"], [call("[[1]]", "1")]),
+    ("xs = [1]\nlist(map(xs.append, [2]))\nassert f(xs) == 3", ["a"], []),
+    ("xs = [1]\ndef reset():\n    xs.clear()\nreset()\nassert f(xs) == 0", ["a"], []),
+    ("def reset():\n    xs.clear()\nxs = [1]\nreset()\nassert f(xs) == 0", ["a"], []),
+    ("x = 1\ndef change():\n    global x\n    x = 2\nchange()\nassert f(x) == 4", ["a"], []),
+    ("def add(ys):\n    ys.append(1)\nxs = [1]\nn = add(xs)\nassert f(xs) == 2", ["a"], []),
+    ("x = 1\nwith made() as x:\n    assert f(x) == 4", ["a"], []),
+    ("x = 1\nclass T:\n    x = 2\n    def test(self):\n        assert f(x) == 3", ["a"], []),
+    (
+        "class T:\n    x = 2\n    def test(self):\n        pass\nx = 1\nassert f(x) == 3",
+        ["a"],
+        [call("[1]", "3")],
+    ),
+    ("r = f([2, 1])\ns = r\ns.sort()\nassert r == [1, 2]", ["a"], []),
     (
         "x = 1\ndef test():\n    x = 2\n    assert f(x) == 4\nassert f(x) == 3",
         ["a"],
@@ -147,6 +185,20 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ("print(f(2))\n# Output: 4\nprint(f(3))\n# => 9", ["a"], [call("[2]", "4"), call("[3]", "9")]),
     ("print(f(2))  # Output: 4\nprint(f(3)) # 9", ["a"], [call("[2]", "4"), call("[3]", "9")]),
     ("- `f(2)` should return `4`.\n- f([1]) -> [2]", ["a"], [call("[2]", "4"), call("[[1]]", "[2]")]),
+    # of which the result is another one's
+    ("print(f(2), f(3))  # 4 9", ["a"], []),
+    ("print(len(f(2)))  # 1", ["a"], []),
+    ("print(f(f(2)))  # 16\nprint(1 + f(2))  # 5\nnot f(2) -> True", ["a"], []),
+    ("2 * f(2) -> 8\nThe sum of f(2) and f(3) is 13\nf(2), f(3) -> (4, 9)", ["a"], []),
+    ("* f(2) -> 4\n- f(3) -> 9 - not 6", ["a"], [call("[2]", "4"), call("[3]", "9")]),
+    # a comment on how the result comes about
+    ("f(3)  # 1 + 3 + 5 = 9\nf(2)  # 2 -> 4\nf(1)  # 0 < x\nf(0)  # 0 == 0**2", ["a"], []),
+    ("f(2)  # 1 + 3\nf(3)  # 9 = 3 * 3", ["a"], [call("[2]", "4"), call("[3]", "9")]),
+    ("It is right (f(2) -> 4 here), and, say, f(3) -> 9", ["a"], [call("[2]", "4"), call("[3]", "9")]),
+    (">>> f(2) == 5\nFalse", ["a"], []),
+    (">>> f(2) == 4\nTrue", ["a"], [call("[2]", "4")]),
+    ("f(2) == 5  # False\nf(2) == 4  # True", ["a"], [call("[2]", "4")]),
+    ("f(2) -> 1,000\nf(3) -> (1, 0)", ["a"], [call("[3]", "(1, 0)")]),
     ("f(2) returns true, and f(3) => false", ["a"], [call("[2]", "True"), call("[3]", "False")]),
     # labels
     (
@@ -164,6 +216,8 @@ FORMS: list[tuple[str, list[str], list[TestCase]]] = [
     ('```json\n{"inputs": [[1], [2]], "outputs": [2, 3]}\n```', ["a"], [call("[1]", "2"), call("[2]", "3")]),
     ("tests = [(1, 2), (3, 4)]", ["a"], [call("[1]", "2"), call("[3]", "4")]),
     ("return f([(1, 2), (3, 4)])", ["a"], []),
+    ("grid = [[1, 2], [3, 4]]\nshow(grid)", ["a"], []),
+    ("grid = make()\nassert f(grid) == [[1, 2], [3, 4]]", ["a"], []),
     ('[{"input": 1, "output": 2}, {"input": 3, "output"', ["a"], [call("[1]", "2")]),
 ]
 
@@ -173,10 +227,16 @@ def test_forms_of_function_tests(text: str, parameters: list[str], expected: lis
     assert list(parse_tests(text, "f", parameters).tests) == expected
 
 
+def test_a_function_called_like_a_builtin_is_none() -> None:
+    parsed = parse_tests("assert sum(10, 15) == 6\nassert sum([1, 2]) == sum([2, 1])", "sum", ["a", "b"])
+    assert parsed.tests == (call("[10, 15]", "6"),)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("Input:\n2\n1 2\nOutput:\n3\n\nInput:\n5\nOutput:\n6\n", [("2\n1 2\n", "3\n"), ("5\n", "6\n")]),
+        ("```\nInput:\n2\nOutput:\n3\n\nInput:\n5\nOutput:\n6\n```", [("2\n", "3\n"), ("5\n", "6\n")]),
         ("### Input\n```\n2\n1 2\n```\n### Output\n```\n3\n```", [("2\n1 2\n", "3\n")]),
         ('[{"input": "2\\n1 2\\n", "output": "3\\n"}]', [("2\n1 2\n", "3\n")]),
         ("Test case 1:\nInput: 5\nExpected output: 25\n\nTest case 2:\nInput: 6\nExpected output: 36", [
@@ -257,6 +317,51 @@ def test_nothing_makes_the_parser_fail(parts: list[str]) -> None:
     for parsed in (parse_tests(text, "f", ["a", "b"]), parse_tests(text, None)):
         assert parsed.written >= parsed.unreadable >= 0
         assert parsed.duplicates >= 0
+
+
+LINES = r"""
+a = [[1], [2]]|b = [3, 4]|b = a|b = a[0]|b = [a, a]|b = (a, 5)|b = [a] * 2|a, b = b, a|a = a[:]|a = list(b)
+a.append(6)|b += [7]|a[0] = 8|del a[-1:]|a[0].append(9)|print(a)|list.append(a, 1)|_ = [*map(b.append, [2])]
+for b in [a, [3]]:\n    b.append(4)|for n, b in enumerate([a]):\n    b.append(5)|for a in [[1]]:\n    pass
+if len(a) > 2:\n    b.append(6)|if True:\n    a = b\nelse:\n    a.append(7)
+try:\n    a = b\nfinally:\n    b.append(8)|with nullcontext(a) as b:\n    b.append(4)
+def change():\n    b.append(9)|def change():\n    global a\n    a = [1, 2]|change()|grow(a)|n = grow(b)
+def grow(c):\n    c.append(3)|def grow(c):\n    change()
+class T:\n    a = [5]\n    def grow(self, c):\n        c.append(6)|T().grow(a)
+def test_it():\n    d = [1]\n    d.append(2)\n    a.append(7)\ntest_it()
+def test_it():\n    a = [8]\n    a.append(9)\ntest_it()
+"""
+"""Statements, parted by bars and line ends, whose own line ends are escaped."""
+SHOWN = ("a", "b", "[a, b]", "a[:]", "b[-1:]", "sorted(b, key=str)", "{'k': a}")
+BEGIN = "a, b = [1, 2], [3]\ndef change():\n    pass\ndef grow(c):\n    pass\n"
+BEGIN += "class T:\n    def grow(self, c):\n        pass\n"
+statements = st.sampled_from(
+    [one.replace("\\n", "\n") for one in LINES.strip().replace("\n", "|").split("|")]
+)
+asserts = st.sampled_from([f"assert f({one}) == …" for one in SHOWN])
+
+
+@settings(max_examples=examples(500), deadline=None)
+@given(st.lists(statements | asserts, max_size=9))
+def test_what_is_read_is_what_runs(lines: list[str]) -> None:
+    lines = [*lines, "assert f(a) == …"]
+    told: list[str] = []
+    names = {"tell": lambda value: told.append(repr(value)), "nullcontext": nullcontext}
+    run = [line.replace("assert f", "tell").removesuffix(" == …") for line in lines]
+    try:
+        with redirect_stdout(StringIO()):
+            exec(BEGIN + "\n".join(run), names)
+    except (TypeError, AttributeError, IndexError, RecursionError):
+        return  # no program
+    results = iter(told)
+    text = "\n".join(line.replace("…", repr(next(results))) if "…" in line else line for line in lines)
+    for test in parse_tests(BEGIN + text, "f", ["x"]).tests:
+        assert isinstance(test, CallTest)
+        assert repr(literal_eval(test.args)[0]) == literal_eval(test.expected)
+
+
+def test_half_a_surrogate_pair_is_in_no_test() -> None:
+    assert parse_tests("Input:\n\ud83d 1\nOutput:\n2", None).tests == (StdioTest("? 1\n", "2\n"),)
 
 
 def test_code_in_a_text_is_never_run() -> None:

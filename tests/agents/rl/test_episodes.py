@@ -1,0 +1,42 @@
+"""Episodes: what was sampled, up to where the model's context ended."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from o1coder_gym.agents.rl.episodes import sample_episodes
+from o1coder_gym.errors import O1CoderError, PromptTooLongError
+from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.types import PolicyRequest, Proposal, Sampling
+from tests.agents.rl.conftest import LetterModel
+
+
+class Narrow:
+    """A policy whose context ends behind so many steps of the problem called one."""
+
+    step_format = PSEUDOCODE
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        if any(one.problem.task_id == "one" and one.state.depth >= self._room for one in requests):
+            raise PromptTooLongError("the prompt has 9 tokens; the model's context is 8")
+        return [(Proposal("### Step 1 (define)\nbd", 2, sampled_ids=(1, 2)),) * one.n for one in requests]
+
+
+def test_an_episode_that_outgrows_the_context_ends_there_without_a_program() -> None:
+    policy: Any = Narrow(2)
+    cut, whole = sample_episodes(LetterModel(), policy, ["one", "two"], sampling=Sampling(), seed=0)
+    assert (len(whole.proposals), whole.committed, whole.outcome(1.0, 0.0)) == (3, True, 1.0)
+    assert [one.sampled_ids for one in cut.proposals] == [(1, 2)] * 2
+    assert len(cut.process) == 2
+    assert cut.process == whole.process[:2]
+    assert (cut.committed, cut.last.truncated, cut.outcome(1.0, 0.0)) == (False, True, 0.0)
+
+
+def test_a_question_that_does_not_fit_is_named() -> None:
+    policy: Any = Narrow(0)
+    with pytest.raises(O1CoderError, match="one: the question is longer than the model's context"):
+        sample_episodes(LetterModel(), policy, ["two", "one"], sampling=Sampling(), seed=0)
