@@ -186,10 +186,14 @@ class _Teller:
         return not self.cut
 
     def _transition(self, query: Advance) -> Transition:
+        # As in the driver every step reserves an execution, and one without a program gives it back: where no
+        # program could be judged any more no step is taken, and nothing is spent on the next one.
+        granted = self.meter.reserve_executions(1)
         # Not recorded: the larger budget ended before it, so the smaller one would not have paid for it
         # either.
-        found = self._recording.transitions.get((query.state, query.action))
-        if found is None or (found.verdict is not None and not self._execute()):
+        found = self._recording.transitions.get((query.state, query.action)) if granted else None
+        self.meter.settle_executions(granted, int(found is not None and found.verdict is not None))
+        if found is None:
             return Transition(query.state, math.nan, False, True, "the budget is spent")
         self.told.add(query, found)
         return found
@@ -198,16 +202,12 @@ class _Teller:
         place = query.state, query.inputs
         known, asked = self._recording.executions.get(place, []), len(self.told.executions.get(place, []))
         # An agent may repeat an execution to see noise: the k-th repetition gets the k-th recorded result.
-        if asked >= len(known) or not self._execute():
+        granted = self.meter.reserve_executions(1) if asked < len(known) else 0
+        self.meter.settle_executions(granted, granted)
+        if not granted:
             return Executed(())
         self.told.add(query, known[asked])
         return known[asked]
-
-    def _execute(self) -> bool:
-        """Pays for an execution; returns whether the budget covers it."""
-        granted = self.meter.reserve_executions(1)
-        self.meter.settle_executions(granted, granted)
-        return bool(granted)
 
     def _score(self, query: Score) -> float:
         """Pays for a score; one that the budget does not cover ends the search, as in the driver."""

@@ -244,7 +244,7 @@ def compare_with(rows: Sequence[ResultRow], baseline: str) -> list[Comparison]:
 def comparisons(
     rows: Sequence[ResultRow], baseline: str, format: str | None = None
 ) -> dict[Setting, Comparison]:
-    """Returns what `compare_with` does, by setting.
+    """Returns what `compare_with` does, by setting; none of a setting that has no problem in common.
 
     Args:
         rows: Of one run or several.
@@ -261,7 +261,8 @@ def comparisons(
     found: dict[Setting, Comparison] = {}
     for setting in groups:
         other = partner(setting, groups, baseline, format)
-        if other != setting and other in groups:
+        # Nothing in common, as where the judge could decide no row of one: no reason to lose the others.
+        if other != setting and other in groups and runs[setting].keys() & runs[other].keys():
             found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
     # Nobody asks whether the oracle is better, for it looks at the hidden tests: no part of the family.
     families = [None if name_of(setting.agent) == ORACLE else setting.budget for setting in found]

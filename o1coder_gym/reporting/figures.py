@@ -27,6 +27,7 @@ from o1coder_gym.reporting.colours import (
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import Curve, RunReport
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
+from o1coder_gym.runs.budget import Budget
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,12 +80,11 @@ def write_figures(report: RunReport, folder: Path, kinds: Sequence[str] = ("png"
         from matplotlib import rc_context
     except ModuleNotFoundError as error:
         raise MissingExtraError("matplotlib", "plots") from error
-    makers: dict[str, Callable[[], Figure]] = {
-        "solved_against_tokens": lambda: (
-            curves_figure(report.curves) if report.swept else spending_figure(report.curves)
-        ),
-        "problems": lambda: problems_figure(report.rows),
-    }
+    makers: dict[str, Callable[[], Figure]] = {}
+    if report.curves:
+        draw = curves_figure if report.swept else spending_figure
+        makers["solved_against_tokens"] = lambda: draw(report.curves)
+    makers["problems"] = lambda: problems_figure(report.rows)
     if report.reliability:
         makers["reliability"] = lambda: reliability_figure(report.reliability)
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,13 +155,13 @@ def problems_figure(rows: Sequence[ResultRow]) -> Figure:
 
     agents = list(dict.fromkeys(row.agent for row in rows))
     tasks = list(dict.fromkeys(row.problem for row in rows))
-    largest = dict.fromkeys(agents, 0)
+    largest: dict[str, Budget] = {}
     for row in rows:
-        largest[row.agent] = max(largest[row.agent], row.budget.tokens or 0)
+        largest[row.agent] = max(largest.get(row.agent, row.budget), row.budget, key=lambda one: one.size)
     totals, counts = np.zeros((len(agents), len(tasks))), np.zeros((len(agents), len(tasks)))
     lines, columns = ({name: place for place, name in enumerate(names)} for names in (agents, tasks))
     for row in rows:
-        if row.counted and row.total and (row.budget.tokens or 0) == largest[row.agent]:
+        if row.counted and row.total and row.budget == largest[row.agent]:
             place = lines[row.agent], columns[row.problem]
             totals[place] += row.passed / row.total
             counts[place] += 1

@@ -89,7 +89,7 @@ class RunReport:
         summaries: Per setting, in order.
         differences: Of each setting's solved share to `baseline` at the same budget, None for itself.
         baseline: The agent that the others are compared with, None if there is no other.
-        curves: Per agent.
+        curves: Per agent; none of an agent whose rows the judge could not decide.
         swept: Whether the curves have several budgets.
         reliability: Bins of the step scorer's scores; empty where no scorer was asked.
         pages: Address of the tree page of each problem, relative to the run folder.
@@ -208,27 +208,27 @@ def _curves(summaries: Sequence[AgentSummary]) -> tuple[tuple[Curve, ...], bool]
     """Returns a curve per agent, and whether several token budgets were run."""
     swept = len({summary.setting.budget.tokens for summary in summaries} - {None}) > 1
     names = agent_names(summaries)
-    points: dict[str, list[CurvePoint]] = {}
-    capped: set[str] = set()
-    for summary in summaries:
-        setting = summary.setting
-        name = names[setting]
-        spent = summary.mean(summary.usage.tokens)
-        rate, interval = summary.rate, summary.interval
-        limit = setting.budget.tokens
-        if swept and limit is None:
-            continue  # another axis: answers within FLOPs that were read off the same run
-        point = (
-            CurvePoint(spent, rate, interval) if limit is None else CurvePoint(limit, rate, interval, spent)
-        )
-        points.setdefault(name, []).append(point)
-        if summary.capped:
-            capped.add(name)
+    shown: dict[str, dict[int | None, AgentSummary]] = {}
+    for summary in sorted(summaries, key=lambda one: one.setting.budget.size):
+        limit = summary.setting.budget.tokens
+        # No point where the judge decided nothing; and without a limit of tokens it is on another axis:
+        # answers within FLOPs that were read off the same run.
+        if summary.total and not (swept and limit is None):
+            # Of budgets with as many tokens, fewer executions say, the largest is shown, which comes last.
+            shown.setdefault(names[summary.setting], {})[limit if swept else None] = summary
     curves = (
-        Curve(name, tuple(sorted(found, key=lambda point: point.tokens)), name in capped)
-        for name, found in points.items()
+        Curve(name, tuple(map(_point, found.values())), any(one.capped for one in found.values()))
+        for name in dict.fromkeys(names.values())
+        if (found := shown.get(name))
     )
     return tuple(curves), swept
+
+
+def _point(summary: AgentSummary) -> CurvePoint:
+    spent, limit = summary.mean(summary.usage.tokens), summary.setting.budget.tokens
+    if limit is None:
+        return CurvePoint(spent, summary.rate, summary.interval)
+    return CurvePoint(limit, summary.rate, summary.interval, spent)
 
 
 def agent_names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
 from o1coder_gym.errors import UsageError
@@ -58,6 +58,17 @@ class Budget:
     def units(self) -> tuple[str, ...]:
         """The limited quantities, by the names of `Usage`; time is not among them."""
         return tuple(unit for unit in UNITS if getattr(self, unit) is not None)
+
+    @property
+    def size(self) -> tuple[float, ...]:
+        """Sorts budgets by their limits, in order; one without any is the largest.
+
+        A limit that is missing beside others counts as 0: answers within FLOPs are read off a run of tokens.
+        """
+        limits = astuple(self)
+        return (
+            tuple(limit or 0.0 for limit in limits) if any(one is not None for one in limits) else (math.inf,)
+        )
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict: limits that earlier versions did not have only where they are set."""

@@ -46,6 +46,32 @@ def test_points_stand_at_the_budget_and_say_what_was_spent_of_it():
     assert (point.tokens, point.spent, point.cost, point.thrifty) == (300, None, "300 tokens", False)
 
 
+@pytest.mark.parametrize("unit", ["calls", "executions", "flops", "scorer_tokens"])
+@pytest.mark.parametrize("tokens", [1024, None])
+def test_of_budgets_of_another_unit_the_point_is_that_of_the_largest(unit: str, tokens: int | None):
+    # 4 of 4 problems within 8, 2 within 4, 1 within 2; the largest is written first, as by a run
+    rows = [
+        replace(row(f"p/{i}", "mcts", i < solved), budget=Budget(tokens=tokens, **{unit: limit}))
+        for limit, solved in ((8, 4), (4, 2), (2, 1))
+        for i in range(4)
+    ]
+    report = make_report(rows)
+    (curve,) = report.curves
+    assert (report.swept, [point.rate for point in curve.points]) == (False, [1.0])
+
+
+def test_what_the_judge_could_not_decide_has_no_point_and_costs_no_other():
+    undecided = [replace(one, outcome=Outcome.INFRASTRUCTURE) for one in ROWS if one.agent == "greedy"]
+    report = make_report([*undecided, *(one for one in ROWS if one.agent == "mcts")])
+    assert [curve.name for curve in report.curves] == ["mcts"]
+    assert report.differences == (None,) * 4
+
+
+def test_agents_that_were_run_on_other_problems_are_not_compared():
+    report = make_report([row("p/0", "greedy", True), row("p/1", "mcts", True), row("p/0", "puct", True)])
+    assert [one is not None for one in report.differences] == [False, False, True]
+
+
 def test_the_share_of_a_budget_is_that_of_the_limit_that_came_closest():
     def spent(usage: Usage, budget: Budget) -> float | None:
         two = [replace(one, usage=usage, budget=budget) for one in ROWS[:2]]
@@ -107,7 +133,7 @@ def test_a_step_is_worth_the_ends_below_it():
         ((Budget(tokens=1024),), "1,024 tokens"),
         ((Budget(tokens=1024), Budget(tokens=64)), "64 · 1,024 tokens"),
         ((Budget(tokens=1), Budget(tokens=64)), "1 token; 64 tokens"),
-        ((Budget(tokens=64), Budget()), "no limit; 64 tokens"),
+        ((Budget(tokens=64), Budget()), "64 tokens; no limit"),
         (tuple(Budget(calls=calls) for calls in (16, 4, 32, 2, 8)), "2 · 4 · 8 · 16 · 32 calls"),
     ],
 )

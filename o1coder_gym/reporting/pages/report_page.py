@@ -111,7 +111,7 @@ def _results(report: RunReport) -> str:
     budgets = dict.fromkeys(summary.setting.budget for summary in report.summaries)
     keys = [_agent_key(summary.setting) for summary in report.summaries]
     bodies = []
-    for budget in sorted(budgets, key=lambda budget: -(budget.tokens or 0)):
+    for budget in sorted(budgets, key=lambda budget: budget.size, reverse=True):
         rows = [
             _result(summary, names[key], difference, places[key], timed=timed)
             for key, summary, difference in zip(keys, report.summaries, report.differences, strict=True)
@@ -158,7 +158,9 @@ def _result(
     cells = [
         f'<th scope="row">{_chip(place)}{spec_words(name)}</th>',
         f"<td>{summary.solved}/{total}{_failed(summary)}</td>",
-        f'<td class="wide"><strong>{100 * summary.rate:.1f}{rough}</strong>{bar}</td>',
+        f'<td class="wide"><strong>{100 * summary.rate:.1f}{rough}</strong>{bar}</td>'
+        if total
+        else "<td>–</td>",
         f"<td>{_difference(difference)}</td>",
         "<td>–</td>" if math.isnan(summary.tests_passed) else f"<td>{100 * summary.tests_passed:.0f} %</td>",
         f"<td>{summary.committed}/{total}</td>",
@@ -190,6 +192,8 @@ def _difference(compared: Comparison | None) -> str:
 
 
 def _curves(report: RunReport) -> str:
+    if not report.curves:
+        return ""
     if report.swept:
         title, kind, chart = "Solved against the budget", "curves scroll", curves_chart(report.curves)
         told = (
@@ -408,7 +412,7 @@ def _largest(report: RunReport) -> list[Setting]:
     for summary in report.summaries:
         setting = summary.setting
         best = found.get(_agent_key(setting))
-        if best is None or (setting.budget.tokens or 0) > (best.budget.tokens or 0):
+        if best is None or setting.budget.size > best.budget.size:
             found[_agent_key(setting)] = setting
     return list(found.values())
 

@@ -16,7 +16,7 @@ def budget_words(budget: Budget) -> str:
 
 def budgets_words(budgets: Iterable[Budget]) -> str:
     """Says budgets, the smallest first; their unit once where it is the same of all."""
-    ordered = sorted(budgets, key=lambda one: [limit or 0 for limit in asdict(one).values()])
+    ordered = sorted(budgets, key=lambda one: one.size)
     words = [budget_words(budget) for budget in ordered]
     units = {word.partition(" ")[2] for word in words}
     if len(units) > 1:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from o1coder_gym.metrics import Estimate, area_under_curve, estimate_pass_at_k, generation_flops
 from o1coder_gym.reporting.results import ResultRow, Setting, group, labels, seeds_by_problem, solved_share
-from o1coder_gym.runs.budget import UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ def areas(rows: Iterable[ResultRow]) -> dict[str, float]:
     points: dict[Setting, list[tuple[float, float]]] = {}
     for setting, found in group(row for row in rows if row.counted).items():
         if setting.budget.tokens:
-            series = replace(setting, budget=UNLIMITED)
+            # A series for each limit beside: of several, such as executions, none is the tokens' own axis.
+            series = replace(setting, budget=replace(setting.budget, tokens=None))
             points.setdefault(series, []).append((setting.budget.tokens, solved_share(found).value))
     several = {series: found for series, found in points.items() if len(found) > 1}
     names = labels(list(several))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from o1coder_gym.reporting.results import AgentSummary, ResultRow
 from o1coder_gym.reporting.run_report import RunReport
 from o1coder_gym.reporting.tables.export import SUFFIXES, Cell, Grid, write_grid
 from o1coder_gym.reporting.tables.measures import areas, measures
+from o1coder_gym.runs.budget import UNLIMITED, Budget
 
 
 def run_grids(report: RunReport) -> Iterator[Grid]:
@@ -19,7 +20,8 @@ def run_grids(report: RunReport) -> Iterator[Grid]:
     Of times, ``latency_s`` is the mean from a problem's start to its answer, ``wall_s`` the agent's share of
     the run.
     """
-    yield Grid("results", [_result(summary) for summary in report.summaries])
+    limits = _limits(summary.setting.budget for summary in report.summaries)
+    yield Grid("results", [_result(summary, limits) for summary in report.summaries])
     compared = [one for one in report.differences if one is not None]
     if compared:
         yield comparison_grid(compared, "differences")
@@ -43,7 +45,7 @@ def run_grids(report: RunReport) -> Iterator[Grid]:
                 for agent, seconds in report.profile.items()
             ],
         )
-    yield Grid("problems", [_problem(row) for row in report.rows])
+    yield Grid("problems", [_problem(row, dict.fromkeys(("tokens", *limits))) for row in report.rows])
 
 
 def comparison_grid(compared: Sequence[Comparison], name: str = "comparison") -> Grid:
@@ -64,11 +66,17 @@ def _part_column(part: str) -> str:
     return part if part == "requests" else f"{part}_s"  # of `Profile`, the only count
 
 
-def _result(summary: AgentSummary) -> dict[str, Cell]:
+def _limits(budgets: Iterable[Budget]) -> list[str]:
+    """Returns what any of the budgets limits: all rows of a table have the same columns."""
+    rows = [asdict(budget) for budget in budgets]
+    return [name for name in asdict(UNLIMITED) if any(row[name] is not None for row in rows)]
+
+
+def _result(summary: AgentSummary, limits: Iterable[str]) -> dict[str, Cell]:
     setting, usage = summary.setting, summary.usage
     return {
         "agent": setting.agent,
-        **{name: limit for name, limit in asdict(setting.budget).items() if limit is not None},
+        **{name: getattr(setting.budget, name) for name in limits},
         "problems": setting.problems,
         "policy": setting.policy,
         "format": setting.format,
@@ -106,12 +114,12 @@ def _compared(one: Comparison) -> dict[str, Cell]:
     }
 
 
-def _problem(row: ResultRow) -> dict[str, Cell]:
+def _problem(row: ResultRow, limits: Iterable[str]) -> dict[str, Cell]:
     return {
         "problem": row.task_id,
         "agent": row.agent,
         "seed": row.seed,
-        "tokens": row.budget.tokens,
+        **{name: getattr(row.budget, name) for name in limits},
         "solved": row.solved,
         "outcome": row.outcome.value if row.outcome else row.missing,
         "passed": row.passed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
@@ -52,7 +52,7 @@ def terminal_table(summaries: Sequence[AgentSummary], title: str, width: int = W
         width: Columns of the terminal. Names are broken between their words; where budgets take more room
             than there is, the table continues below.
     """
-    budgets = sorted(dict.fromkeys(one.setting.budget for one in summaries), key=_size)
+    budgets = sorted(dict.fromkeys(one.setting.budget for one in summaries), key=lambda one: one.size)
     if len(budgets) == 1:
         return _one_budget(summaries, title, width)
     parts = [_grid(summaries, part, width) for part in _that_fit(summaries, budgets, width)]
@@ -91,7 +91,7 @@ def _one_budget(summaries: Sequence[AgentSummary], title: str, width: int) -> Gr
 def _grid(summaries: Sequence[AgentSummary], budgets: Sequence[Budget], width: int) -> Table:
     """Builds agents × some of the budgets."""
     names, found = _names(summaries), {one.setting: one for one in summaries}
-    largest = max((one.setting.budget for one in summaries), key=_size)
+    largest = max((one.setting.budget for one in summaries), key=lambda one: one.size)
     latencies = {
         one.setting: f"{one.mean(one.usage.seconds):,.1f}"
         for one in summaries
@@ -191,10 +191,6 @@ def _names(summaries: Sequence[AgentSummary]) -> dict[Setting, str]:
 
 def _agent(summary: AgentSummary) -> Setting:
     return replace(summary.setting, budget=UNLIMITED)
-
-
-def _size(budget: Budget) -> tuple[float, ...]:
-    return tuple(math.inf if limit is None else limit for limit in astuple(budget))
 
 
 def _width(cell: str) -> int:

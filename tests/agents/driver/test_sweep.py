@@ -65,6 +65,17 @@ def test_it_equals_a_run_with_that_budget(toy: ModuleType) -> None:
         assert (usage.tokens, usage.calls) == (expected.usage.tokens, expected.usage.calls)
 
 
+@pytest.mark.parametrize("spec", ["greedy", "best_of_n", "self_repair", "beam", "mcts", "mcts:parallel=4"])
+@pytest.mark.parametrize("executions", [0, 1, 3])
+def test_where_no_program_can_be_judged_nothing_more_is_spent(
+    toy: ModuleType, spec: str, executions: int
+) -> None:
+    agent, budget = load_agent(spec), Budget(tokens=3000, executions=executions)
+    whole, recorder = record(toy, agent, replace(budget, executions=8))
+    expected, _ = record(toy, agent, budget)
+    assert within(toy, whole, recorder, budget) == (expected.result, replace(expected.usage, seconds=0.0))
+
+
 def test_its_programs_are_those_paid_for(toy: ModuleType) -> None:
     whole, recorder = record(toy, partial(best_of_n, n=20))
     recording, model = recorder.recordings[whole.task.key], toy.ToyModel()

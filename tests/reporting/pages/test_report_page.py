@@ -205,6 +205,29 @@ def test_lines_on_the_axis_are_seen_whole():
     )
 
 
+@pytest.mark.parametrize("agents", [1, 2])
+def test_a_run_that_the_judge_could_not_decide_has_a_page(tmp_path, agents):
+    pytest.importorskip("matplotlib")
+    rows = [
+        replace(one, outcome=Outcome.INFRASTRUCTURE) for one in report().rows if one.agent in AGENTS[:agents]
+    ]
+    found = make_report(rows)
+    page = report_page(found)
+    assert "which the judge could not decide" in page
+    assert "nan" not in re.sub(r"<style>.*?</style>|<script.*?</script>", "", page, flags=re.DOTALL)
+    assert {file.stem for file in write_figures(found, tmp_path, ["svg"])} == {"problems"}
+
+
+def test_the_grid_is_that_of_the_largest_budget():
+    pytest.importorskip("matplotlib")
+    budgets = {Outcome.RUNTIME_ERROR: Budget(512, executions=2), Outcome.PASS: Budget(512, executions=8)}
+    rows = [replace(row("p/0", "mcts", outcome, 512), budget=one) for outcome, one in budgets.items()]
+    assert problems_figure(rows).axes[0].collections[0].get_array().tolist() == [[1.0]]
+    page = report_page(make_report(rows))
+    assert '<a title="p/0: solved"' in page or '<i title="p/0: solved"' in page
+    assert page.index("512 tokens, 8 executions per") < page.index("512 tokens, 2 executions per")
+
+
 def test_what_has_no_tests_is_neutral_and_named():
     bare = [replace(row("p/9", agent, Outcome.PASS, 512), passed=0, total=0) for agent in AGENTS]
     page = report_page(make_report([*report((512,)).rows, *bare], [], (), {}))

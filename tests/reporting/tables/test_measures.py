@@ -49,6 +49,13 @@ def test_areas_join_the_budgets_of_an_agent() -> None:
     assert areas([row("p", True)]) == {}
 
 
+def test_other_limits_are_no_budgets_of_tokens() -> None:
+    rows = [replace(row("p", True), budget=Budget(tokens=512, executions=limit)) for limit in (2, 4, 8)]
+    assert areas(rows) == {}
+    rows += [replace(one, budget=replace(one.budget, tokens=1024)) for one in rows[:1]]
+    assert areas(rows) == {"mcts": 1.0}
+
+
 def test_the_report_has_them() -> None:
     rows = [row("p", True, limit=limit, size=None) for limit in (256, 512)]
     text = measures_markdown(rows)

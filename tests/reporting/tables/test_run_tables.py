@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.reporting.run_report import make_report
-from o1coder_gym.reporting.tables.export import Grid
+from o1coder_gym.reporting.tables.export import Grid, to_csv
 from o1coder_gym.reporting.tables.run_tables import run_grids
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.types import Outcome, Usage
@@ -43,3 +43,13 @@ def test_areas_and_flops() -> None:
     found = grids()
     assert list(found["areas"].rows) == [{"agent": "greedy", "area": 0.0}, {"agent": "mcts", "area": 0.5}]
     assert {row["flops"] for row in found["pass_at_k"].rows} == {4e11}  # 2 · 10⁹ · 200
+
+
+def test_rows_of_several_limits_have_the_same_columns() -> None:
+    row = ResultRow("p", "mcts", 0, Outcome.PASS, 1, 1, 1.0, "x", 1, Usage(tokens=20))
+    budgets = Budget(tokens=512), Budget(flops=2e12), Budget(tokens=512, executions=4)
+    found = {one.name: one for one in run_grids(make_report([replace(row, budget=one) for one in budgets]))}
+    for name in ("results", "problems"):
+        limits = [[one[unit] for unit in ("tokens", "executions", "flops")] for one in found[name].rows]
+        assert limits == [[512, None, None], [None, None, 2e12], [512, 4, None]]
+        assert len(to_csv(found[name]).splitlines()) == 4

@@ -68,6 +68,12 @@ def test_several_budgets_are_columns_of_one_table():
     assert "2 runs an agent and budget" in lines
 
 
+def test_the_latency_is_that_of_the_run_and_not_of_what_was_read_off_it():
+    within = [replace(one, budget=Budget(flops=2e12), timed=False) for one in (ROW, FAILED)]
+    lines = lines_of([*grid(("greedy",), (512, 1024)), *within])
+    assert any(line.rstrip().endswith("latency") for line in lines)
+
+
 @pytest.mark.parametrize("width", [50, 60, 80, 120])
 def test_more_budgets_than_a_terminal_has_room_for_go_on_below(width: int):
     budgets = tuple(2**power for power in range(5, 13))
