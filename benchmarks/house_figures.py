@@ -19,7 +19,7 @@ from pathlib import Path
 
 FLOORS = (
     {"types", "errors", "specs", "settings", "importing", "data"},
-    {"rewards", "metrics"},
+    {"protocols", "queries", "rewards", "metrics"},
     {"runs", "steps", "sandbox"},
     {"problems", "models"},
     {"policies", "process_data"},

@@ -20,6 +20,10 @@ from o1coder_gym.metrics import pass_at_k
 from o1coder_gym.metrics.estimates import estimate_share
 from o1coder_gym.policies import load_policy
 from o1coder_gym.problems import load_problems
+from o1coder_gym.protocols import Policy, StepScorer
+from o1coder_gym.queries import Advance as Take
+from o1coder_gym.queries import Propose as Ask
+from o1coder_gym.queries import Search, advance, propose
 from o1coder_gym.rewards import linear
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
@@ -35,10 +39,6 @@ from o1coder_gym.types import (
     State,
     Submission,
 )
-from o1coder_gym.types.protocols import Policy, StepScorer
-from o1coder_gym.types.queries import Advance as Take
-from o1coder_gym.types.queries import Propose as Ask
-from o1coder_gym.types.queries import Search, advance, propose
 
 PROBLEMS = load_problems("starter")[:2]
 PROGRAM = "### Step 1 (code)\n```python\nx = 1\n```\n"

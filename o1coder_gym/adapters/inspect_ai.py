@@ -12,7 +12,6 @@ Programs are scored by hidden tests; a masked score is Inspect's ``unscored``. N
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import Future
 from functools import lru_cache
 
@@ -24,17 +23,13 @@ from inspect_ai.solver import Generate, Solver, TaskState, generate, solver  # p
 
 from o1coder_gym.adapters.evaluation import Exam, load_exam
 from o1coder_gym.adapters.scoring import score_all_async
-from o1coder_gym.agents import Driver, Feed, TaskResult, load_agent
-from o1coder_gym.agents import Task as Search
-from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
-from o1coder_gym.policies import load_policy
-from o1coder_gym.prm import load_scorer
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.experiments.serving.desk import End, Event, Order, answered
+from o1coder_gym.experiments.serving.offers import Service, open_service
 from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.sandbox import shared_judge
-from o1coder_gym.steps.formats import VANILLA, load_format
-from o1coder_gym.types import ActionType, Problem, State, Step
+from o1coder_gym.steps.formats import VANILLA
+from o1coder_gym.types import ActionType, Problem, State, Step, Transition
 
 
 @task
@@ -83,17 +78,25 @@ def agent(
         scorer: Step scorer.
         tokens: Generated tokens per problem.
     """
-    strategy = load_agent(agent)
+    service, served = _service(agent, policy, format, scorer), f"{agent}:{policy}"
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         problem = _exam(state).problems[str(state.sample_id)]
-        searches = _searches(state.metadata["problems"], state.metadata["split"], policy, format, scorer)
-        # The budget too: evaluations of one process share the driver, which takes a key once at a time.
+        ended: Future[End] = Future()
+
+        def tell(event: Event) -> None:
+            if not isinstance(event, Transition):
+                ended.set_result(event)
+
+        # The budget too: evaluations of one process share the desk, which takes a name once at a time.
         name = f"{agent} @ {tokens} epoch {state.epoch}"
-        order = Search(problem.task_id, strategy, Budget(tokens=tokens), name, seed=state.epoch)
-        found = await asyncio.wrap_future(searches.begin(order))
-        if found.error is not None and found.result is None:
-            raise found.error
+        strategy, own = service.agents[served], service.policies.get(served)
+        order = Order(name, problem, strategy, Budget(tokens=tokens), state.epoch, own)
+        service.desk.submit([order], [tell])
+        try:
+            found = answered(await asyncio.wrap_future(ended))
+        finally:
+            service.desk.cancel([order])
         code = (found.result.code if found.result else None) or ""
         text = VANILLA.render(Step(ActionType.CODE, code), 1) if code else ""
         state.output = ModelOutput.from_content(model=agent, content=text)
@@ -102,34 +105,10 @@ def agent(
     return solve
 
 
-class _Searches:
-    """One driver for all samples, so that their searches are batched together."""
-
-    def __init__(self, driver: Driver) -> None:
-        self._feed = Feed()
-        self._found: dict[str, Future[TaskResult]] = {}
-        threading.Thread(target=self._work, args=(driver,), daemon=True).start()
-
-    def begin(self, search: Search) -> Future[TaskResult]:
-        future = self._found[search.key] = Future()
-        self._feed.put(search)
-        return future
-
-    def _work(self, driver: Driver) -> None:
-        try:
-            for result in driver.stream(self._feed):
-                self._found.pop(result.task.key).set_result(result)
-        finally:  # a driver that fails ends all that wait for it
-            self._feed.close()
-            for future in [*self._found.values()]:
-                future.set_exception(InfrastructureError("the search failed; its traceback says why"))
-
-
 @lru_cache(maxsize=8)
-def _searches(problems: str, split: str | None, policy: str, format: str, scorer: str) -> _Searches:
-    exam = load_exam(problems, split)
-    model = ReasoningModel(exam.problems.values(), shared_judge(), format=load_format(format))
-    return _Searches(Driver(model, load_policy(policy, format=format), load_scorer(scorer)))
+def _service(agent: str, policy: str, format: str, scorer: str) -> Service:
+    """Opens one desk for all samples, so that their searches are batched together."""
+    return open_service([agent], policy, format=format, max_steps=8, scorer=scorer, live=64, waiting=1 << 20)
 
 
 def _exam(state: TaskState) -> Exam:

@@ -16,7 +16,7 @@ from typing import Any, cast
 MOVED = {
     "agents.advantages": "agents.rl.advantages",
     "agents.answers": "agents.choosing",
-    "agents.asking": "types.queries",
+    "agents.asking": "queries",
     "agents.cache": "agents.driver.cache",
     "agents.choice_ppo": "agents.rl.choice_ppo",
     "agents.diverse_beam": "agents.beam",
@@ -60,9 +60,7 @@ MOVED = {
     "problem_sets": "problems.benchmarks",
     "process_data.learned_tokens": "experiments.training.path_tokens",
     "prompts": "steps.prompts",
-    "protocols": "types.protocols",
     "provenance": "runs.provenance",
-    "queries": "types.queries",
     "registry": "specs.registry",
     "rewards.terms": "rewards",
     "rewards.trl": "envs.trl",

@@ -3,7 +3,8 @@
 The Markov decision process is that of O1-CODER (arXiv 2412.00154, section 2): a state is the
 question and the reasoning steps so far, an action is one reasoning step written as text.
 
-Beside the data lie what you can implement (`types.protocols`) and what a search can ask (`types.queries`).
+Beside the data lie what you can implement (`types.protocols`) and what a search can ask (`types.queries`);
+authors import both from `o1coder_gym.protocols` and `o1coder_gym.queries`.
 """
 
 from o1coder_gym.types.proposals import GREEDY, Author, Finish, PolicyRequest, Proposal, Sampling

@@ -22,7 +22,7 @@ from o1coder_gym.agents import TaskResult
 from o1coder_gym.errors import Cancelled, O1CoderError
 from o1coder_gym.experiments.serving import chat
 from o1coder_gym.experiments.serving.completions import CompletionRequest, text_chunk, text_completion
-from o1coder_gym.experiments.serving.desk import Desk, Event, Full, Order
+from o1coder_gym.experiments.serving.desk import Desk, Event, Full, Order, answered
 from o1coder_gym.experiments.serving.questions import question
 from o1coder_gym.experiments.serving.responses import ResponseRequest, response
 from o1coder_gym.runs.budget import Budget
@@ -209,7 +209,7 @@ class _Searches:
                 if isinstance(event, Transition):
                     thoughts[index] += chat.thought(event)
                 else:
-                    finished[index] = _answered(event)
+                    finished[index] = answered(event)
         finally:
             self._desk.cancel(self._orders)
         choices = [chat.choice(i, finished[i], thoughts[i], self._asked.stops) for i in sorted(finished)]
@@ -238,7 +238,7 @@ class _Searches:
                 if isinstance(event, Transition):
                     yield self._chunk(index, {"reasoning_content": chat.thought(event)})
                     continue
-                result = _answered(event)
+                result = answered(event)
                 spent, going = spent + result.usage, going - 1
                 if text := chat.answer(result, self._asked.stops):
                     yield self._chunk(index, {"content": text})
@@ -254,15 +254,6 @@ class _Searches:
 
     def _chunk(self, index: int, delta: Mapping[str, Any], reason: str | None = None) -> dict[str, Any]:
         return chat.chunk(self.name, self._asked.model, index, delta, reason)
-
-
-def _answered(event: TaskResult | O1CoderError) -> TaskResult:
-    """Returns the result of a search; raises the error of one that failed without a program."""
-    if isinstance(event, O1CoderError):
-        raise event
-    if event.error is not None and (event.result is None or event.result.code is None):
-        raise event.error
-    return event
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:

@@ -19,8 +19,11 @@ from o1coder_gym.types.queries import Advance, Agent, Answer, Execute, Executed,
 
 SHUT = "the server is shutting down"
 
-Event: TypeAlias = Transition | TaskResult | O1CoderError
-"""A step that was taken; at the end the result, or why the desk had to close."""
+End: TypeAlias = TaskResult | O1CoderError
+"""The result of a search, or why the desk had to close."""
+
+Event: TypeAlias = Transition | End
+"""A step that was taken, or the end."""
 
 Tell: TypeAlias = Callable[[Event], None]
 """Told of the events of an order, in the desk's thread; must return at once."""
@@ -164,6 +167,19 @@ class Desk:
         if order is not None:
             self.questions.remove(order.problem)
         return tell
+
+
+def answered(event: End) -> TaskResult:
+    """Returns the result of a search.
+
+    Raises:
+        O1CoderError: Of a search that failed without a program.
+    """
+    if isinstance(event, O1CoderError):
+        raise event
+    if event.error is not None and (event.result is None or event.result.code is None):
+        raise event.error
+    return event
 
 
 class Questions:

@@ -6,8 +6,6 @@ import math
 import os
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -19,11 +17,9 @@ from pairs import answer, pairs
 from scripted_server import scripted
 
 from o1coder_gym.adapters.evaluation import load_exam
-from o1coder_gym.adapters.inspect_ai import Search, _Searches, hidden_tests, o1coder
+from o1coder_gym.adapters.inspect_ai import hidden_tests, o1coder
 from o1coder_gym.adapters.scoring import score_all
-from o1coder_gym.agents import greedy
-from o1coder_gym.errors import InfrastructureError, UnknownNameError, UsageError
-from o1coder_gym.runs.budget import Budget
+from o1coder_gym.errors import UnknownNameError, UsageError
 
 BIN = Path(sys.executable).parent
 SCRIPT = {
@@ -60,23 +56,6 @@ def test_an_agent_of_ours_is_a_solver(tmp_path):
     assert log["status"] == "success"
     (scores,) = log["results"]["scores"]
     assert (scores["scored_samples"], scores["metrics"]["accuracy"]["value"]) == (3, 0.0)
-
-
-def test_a_driver_that_fails_ends_all_that_wait_for_it(monkeypatch):
-    class Broken:
-        def stream(self, feed):
-            while not feed.waiting:
-                time.sleep(0.01)
-            raise OSError("the model's server is gone")
-            yield
-
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    searches = _Searches(Broken())
-    search = Search("p", greedy, Budget(tokens=1), "greedy")
-    with pytest.raises(InfrastructureError, match="the search failed"):
-        searches.begin(search).result(30)
-    with pytest.raises(UsageError, match="the feed is closed"):
-        searches.begin(search)
 
 
 def state_of(task_id, text, problems="starter"):

@@ -1,0 +1,43 @@
+"""What an agent can ask for: the names that authors of agents import. See `types.queries`."""
+
+from o1coder_gym.types.queries import (
+    MOST_INPUTS,
+    Advance,
+    Agent,
+    Answer,
+    Ask,
+    Execute,
+    Executed,
+    Part,
+    Propose,
+    Query,
+    Score,
+    Search,
+    Turns,
+    advance,
+    ask,
+    execute,
+    propose,
+    score,
+)
+
+__all__ = [
+    "MOST_INPUTS",
+    "Advance",
+    "Agent",
+    "Answer",
+    "Ask",
+    "Execute",
+    "Executed",
+    "Part",
+    "Propose",
+    "Query",
+    "Score",
+    "Search",
+    "Turns",
+    "advance",
+    "ask",
+    "execute",
+    "propose",
+    "score",
+]
