@@ -12,6 +12,9 @@ from o1coder_gym.reporting.run_report import RunReport
 from o1coder_gym.reporting.tables.export import SUFFIXES, Cell, Grid, write_grid
 from o1coder_gym.reporting.tables.measures import areas, measures
 
+_DETAILS = frozenset({"tests_passed", "calls_used", "executions_used"})
+"""Columns of the results that a paper has no room for."""
+
 
 def run_grids(report: RunReport) -> Iterator[Grid]:
     """Yields the tables of a report: shares in [0, 1], costs as means per run.
@@ -19,7 +22,7 @@ def run_grids(report: RunReport) -> Iterator[Grid]:
     Of times, ``latency_s`` is the mean from a problem's start to its answer, ``wall_s`` the agent's share of
     the run.
     """
-    yield Grid("results", [_result(summary) for summary in report.summaries])
+    yield Grid("results", [_result(summary) for summary in report.summaries], _DETAILS)
     compared = [one for one in report.differences if one is not None]
     if compared:
         yield comparison_grid(compared, "differences")
