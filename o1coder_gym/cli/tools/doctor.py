@@ -20,6 +20,7 @@ from o1coder_gym.cli.tools.machine import Machine, engines, installed, look_at_m
 from o1coder_gym.models.lookup import DEFAULT_MODEL, KNOWN_MODELS, cache_folder, find_model
 from o1coder_gym.policies.loading import server_abilities
 from o1coder_gym.policies.vllm.engine import all_cores
+from o1coder_gym.reporting.results.words import counted
 from o1coder_gym.sandbox import Judge, SandboxReport, SandboxWarning
 from o1coder_gym.settings import Flag
 from o1coder_gym.settings.groups import OutputSettings
@@ -69,9 +70,9 @@ def doctor(settings: DoctorSettings) -> None:
         return
     console = Console()
     software = f"o1coder-gym {o1coder_gym.__version__} · Python {platform.python_version()}"
-    hardware = f"{platform.machine()} · {machine.cores} cores · {machine.memory_gib:.0f} GiB"
+    hardware = f"{platform.machine()} · {counted(machine.cores, 'core')} · {machine.memory_gib:.0f} GiB"
     accelerator = f"accelerator: {machine.accelerator or 'none'}"
-    console.print(f"{software} · {hardware} · {accelerator}", *_speed(machine), sep="\n", highlight=False)
+    console.print(f"{software} · {hardware}", accelerator, *_speed(machine), sep="\n", highlight=False)
     console.print(_extras_table(extras))
     for scheme, what in found.items():
         missing = "not installed: make vllm" if scheme == "vllm" else "not installed"
@@ -111,8 +112,9 @@ def _extras_table(extras: Mapping[str, Mapping[str, str | None]]) -> Table:
 
 def _speed(machine: Machine) -> list[str]:
     """Returns what bounds generation here."""
-    threads = f", torch uses {machine.threads} threads" if machine.threads is not None else ""
-    lines = [f"memory is read at {machine.bandwidth_gbs:.0f} GB/s by {machine.cores} cores{threads}"]
+    threads = f", torch uses {counted(machine.threads, 'thread')}" if machine.threads is not None else ""
+    cores = counted(machine.cores, "core")
+    lines = [f"memory is read at {machine.bandwidth_gbs:.0f} GB/s by {cores}{threads}"]
     if machine.accelerator is None:
         weights = 2e-9 * KNOWN_MODELS[DEFAULT_MODEL].parameters
         steps = machine.bandwidth_gbs / weights
