@@ -31,7 +31,7 @@ from o1coder_gym.agents.rl.token_rows import parent_table
 from o1coder_gym.errors import MissingExtraError, UsageError
 from o1coder_gym.models.batches.projection import project_completions_only
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
-from o1coder_gym.models.checkpoints import load_weights, weight_type
+from o1coder_gym.models.checkpoints import load_weights, quiet, weight_type
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.models.training.assembly import Assembly, train
@@ -101,9 +101,10 @@ class StepGRPOTrainer(GRPOTrainer):
         # Custom rollouts are experimental in TRL, which says so at each start.
         os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
         # φ is computed in Python of the episodes; TRL sees one reward function and our rollouts.
-        super().__init__(rollout_func=self.sample, reward_funcs=[self.reward], **arguments)
+        with quiet():  # it loads the model that training starts from once more
+            super().__init__(rollout_func=self.sample, reward_funcs=[self.reward], **arguments)
         if self.ref_model is not None:
-            # TRL loads it again; a model that shares no prefixes would take a branch for what comes before.
+            # A model that shares no prefixes would take a branch for what comes before.
             share_prefixes(self.accelerator.unwrap_model(self.ref_model))
 
     def train(self, *arguments: Any, **named: Any) -> Any:

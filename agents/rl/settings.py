@@ -110,9 +110,11 @@ class RLSettings(Checked):
     def check_problems(self, count: int) -> None:
         """Raises `UsageError` when a batch has more problems than there are; says how to make it smaller."""
         if count < self.problems:
+            at_once = that_divides(count * self.episodes, self.rows_at_once)
             raise UsageError(
                 f"a batch needs {self.problems} problems, there are {count}; give --batch-problems {count} "
-                f"--rows-at-once {that_divides(count * self.episodes, self.rows_at_once)}"
+                f"--rows-at-once {at_once}, in a file of self-play problems = {count} and "
+                f"rows_at_once = {at_once} below [rl]"
             )
 
     def to_row(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 
 from o1coder_gym.errors import UsageError
@@ -15,7 +16,7 @@ _RUNS = Path("runs")
 
 
 def run_folder(command: str, out: Path | None, *, resume: bool) -> Path:
-    """Returns the given folder, else runs/COMMAND-TIME, a new one each second.
+    """Returns the given folder, else runs/COMMAND-TIME, or runs/COMMAND-TIME-2 and so on if it is there.
 
     Raises:
         UsageError: When a run is to be resumed and none is named; names the last one of this command.
@@ -26,7 +27,9 @@ def run_folder(command: str, out: Path | None, *, resume: bool) -> Path:
         last = max(_RUNS.glob(f"{command}-[0-9]*"), default=None)
         which = f", e.g. the last one here: --out {last}" if last else ""
         raise UsageError(f"--resume continues the run in --out; name its folder{which}")
-    return _RUNS / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
+    first = _RUNS / f"{command}-{time.strftime('%Y%m%d-%H%M%S')}"
+    others = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    return next(folder for folder in chain([first], others) if not folder.exists())
 
 
 def check_free(folder: Path, *, resume: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 import sys
@@ -189,6 +190,10 @@ def _maker(path: str, spec: str) -> Callable[[], ActingAgent]:
     made = load_object(path)
     if not callable(made) or not callable(getattr(made, "act", None)):
         raise UsageError(f"agent {spec}: {path} is not a class with a method act")
+    try:
+        inspect.signature(made).bind()
+    except TypeError as error:
+        raise UsageError(f"agent {spec}: {path} is called without arguments: {error}") from error
     return cast(Callable[[], ActingAgent], made)
 
 

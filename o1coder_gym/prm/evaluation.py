@@ -107,7 +107,7 @@ def evaluate_scorer(
     """
     rows = data.prefixes
     if not rows:
-        raise UsageError("no prefixes to evaluate on; is the split empty?")
+        raise UsageError("no prefixes to evaluate on; try another --split, or synthesize more problems")
     found = _Scored(rows, _scores(scorer, data), resamples)
     targets = np.asarray([row.soft if soft else row.hard for row in rows], float)
     hard = np.asarray([row.hard for row in rows], float)

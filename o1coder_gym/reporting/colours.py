@@ -62,6 +62,11 @@ def line_dashes(place: int) -> tuple[float, ...]:
     return DASHES[place % len(DASHES)]
 
 
+def drawing_order(place: int) -> tuple[bool, int]:
+    """Returns a key that sorts places: solid lines first, since they would hide the dashed ones."""
+    return bool(line_dashes(place)), place
+
+
 def value_colour(value: float | None) -> str:
     """Returns the colour of a value in [0, 1] as #rrggbb; that of the unknown for None."""
     if value is None:

@@ -7,12 +7,15 @@ The reliability figure: how often a score is right, by score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib.util
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from o1coder_gym.errors import MissingExtraError
+from o1coder_gym.metrics import Bin, calibration_error
 from o1coder_gym.metrics.estimates import ROUGH
 from o1coder_gym.reporting.colours import (
     BAD,
@@ -20,6 +23,7 @@ from o1coder_gym.reporting.colours import (
     MIDDLE,
     SERIES,
     UNKNOWN,
+    drawing_order,
     line_colour,
     line_dashes,
     series_places,
@@ -31,12 +35,6 @@ from o1coder_gym.runs.budget import Budget
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-import importlib.util
-from collections.abc import Mapping
-
-from o1coder_gym.metrics import Bin, calibration_error
 
 FIGURES = "figures"
 """Name of the folder of figures in a run folder."""
@@ -50,13 +48,16 @@ _STYLE: dict[Any, Any] = {
     "grid.color": "#e3dfd7",
     "legend.frameon": False,
     "legend.handlelength": 4,  # room for the longest dashes
+    "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
-    "savefig.bbox": "tight",
     "svg.fonttype": "none",
     # Fixed: matplotlib draws ids in an SVG at random, and equal figures should be equal files.
     "svg.hashsalt": "o1coder",
 }
 
+
+_WIDTH = 6.75
+"""Of the report's figures, in inches: the text of a paper, so that letters keep their size there."""
 
 _DATELESS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """Metadata that leaves dates out, so that equal figures are equal files."""
@@ -102,10 +103,12 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
     """Draws solved against the budget, with 95 % bands; a point that left tokens unspent is hollow."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 4.2))
+    names = max(len(curve.name) for curve in curves)
+    across = max(1, 75 // (names + 10))  # letters, and what a line takes beside its name
+    figure = Figure(figsize=(_WIDTH, 3.4 + 0.2 * math.ceil(len(curves) / across)))
     axes = figure.add_subplot()
     places = series_places(curve.name for curve in curves)
-    for curve in sorted(curves, key=lambda one: places[one.name]):
+    for curve in sorted(curves, key=lambda one: drawing_order(places[one.name])):
         colour, dashes = line_colour(places[curve.name]), line_dashes(places[curve.name])
         tokens = [point.tokens for point in curve.points]
         rates = [100 * point.rate for point in curve.points]
@@ -124,7 +127,7 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
     axes.set_xlabel("budget: generated tokens per problem (hollow: over a tenth of it unspent)")
     axes.set_ylabel("problems solved, %, with 95 % bands")
     axes.set_ylim(bottom=0)
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure.legend(loc="outside lower center", ncols=across)
     return figure
 
 
@@ -132,7 +135,7 @@ def spending_figure(curves: Sequence[Curve]) -> Figure:
     """Draws what was solved within one budget, with 95 % intervals; the names say what was spent."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 1.0 + 0.5 * len(curves)))
+    figure = Figure(figsize=(_WIDTH, 1.0 + 0.5 * len(curves)))
     axes = figure.add_subplot()
     places = series_places(curve.name for curve in curves)
     for place, curve in enumerate(curves):
@@ -168,7 +171,7 @@ def problems_figure(rows: Sequence[ResultRow]) -> Figure:
     shares = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
     # Easy problems first: by what all agents together pass.
     order = np.argsort(-np.nan_to_num(shares).sum(axis=0), kind="stable")
-    figure = Figure(figsize=(9, 0.7 + 0.28 * len(agents)))
+    figure = Figure(figsize=(_WIDTH, 0.7 + 0.28 * len(agents)))
     axes = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("value", [BAD, MIDDLE, GOOD]).with_extremes(bad=UNKNOWN)
     image = axes.pcolormesh(np.ma.masked_invalid(shares[:, order]), cmap=colours, vmin=0, vmax=1)

@@ -15,6 +15,15 @@ def test_a_run_has_the_folder_that_is_named_or_a_new_one(tmp_path, monkeypatch):
     assert run_folder("bench", None, resume=False).match("runs/bench-2*")
 
 
+def test_runs_of_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "20260101-000000")
+    for name in ("bench-20260101-000000", "bench-20260101-000000-2", "bench-20260101-000000-3"):
+        folder = run_folder("bench", None, resume=False)
+        assert folder == Path("runs") / name
+        folder.mkdir(parents=True)
+
+
 def test_to_resume_names_a_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"name its folder$"):

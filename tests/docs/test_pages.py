@@ -1,5 +1,6 @@
 """The pages do what they say: their Python runs, their commands exist, their links lead somewhere."""
 
+import importlib
 import importlib.util
 import json
 import re
@@ -9,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+import yaml
 
 from o1coder_gym.experiments.suite import read_suite
 from o1coder_gym.problems import load_rows
@@ -45,6 +47,15 @@ def test_getting_started_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (names["reward"], names["info"]["outcome"]) == (1.0, "pass")
     assert names["done"].result.value == 1.0
     assert names["done"].result.code == names["right"]
+
+
+def test_the_reward_function_that_the_page_configures_is_one() -> None:
+    (text,) = blocks("doors.md", "yaml")
+    named = yaml.safe_load(text)["reward"]["custom_reward_function"]
+    assert named["path"].startswith("pkg://")  # verl imports what follows
+    reward = getattr(importlib.import_module(named["path"].removeprefix("pkg://")), named["name"])
+    truth = json.dumps({"inputs": [[2]], "outputs": [4], "fn_name": "double"})
+    assert reward("mine", "```python\ndef double(x):\n    return 2 * x\n```", truth)["score"] == 1.0
 
 
 def test_an_adversary_parts_programs() -> None:
@@ -128,6 +139,57 @@ def test_experiments_run_as_the_page_says(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(names["data"].paths) == 1
 
 
+SELF_PLAY = """
+[run]
+model = "tiny"
+iterations = 1
+samples = 1
+dtype = "float32"
+[problems]
+set = "micro"
+limit = 2
+held_out_limit = 1
+[synthesis]
+agent = "mcts:simulations=1,width=1"
+tokens = 64
+tests = 0
+[sft]
+skip = true
+[prm]
+skip = true
+[rl]
+updates = 1
+problems = 2
+episodes = 2
+rows_at_once = 4
+max_tokens = 8
+"""
+
+
+@pytest.mark.slow
+def test_training_is_called_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("trl")
+    monkeypatch.chdir(tmp_path)
+    Path("small.toml").write_text(SELF_PLAY)
+    (code,) = blocks("experiments.md", "{code-block} python")
+    sizes = {
+        "qwen2.5-coder-0.5b": "tiny",
+        "updates=50": "updates=1, problems=2, episodes=2, rows_at_once=4, max_tokens=8",
+        "tests=16": "tests=0, max_steps=2",
+        "rows[:60]": "rows[:2]",
+        "rows[60:]": "rows[2:4]",
+        "benchmarks/selfplay/tiny.toml": "small.toml",
+    }
+    for size, smaller in sizes.items():
+        assert size in code
+        code = code.replace(size, smaller)
+    names: dict[str, Any] = {"load_rows": load_rows, "Path": Path}  # which the page has imported before
+    with pytest.warns(UserWarning, match="no episode passed"):  # which so few can hardly do
+        exec(compile(code, "experiments.md, training", "exec"), names)
+    assert names["trained"].model.is_dir()
+    assert Path(names["result"].learned.policy).is_dir()
+
+
 def test_the_suite_of_the_page_is_one(tmp_path: Path) -> None:
     (text,) = blocks("benchmark.md", "yaml")
     (tmp_path / "suite.yaml").write_text(text)
@@ -170,7 +232,7 @@ def test_rows_of_the_problem_page_are_json() -> None:
 def test_a_format_of_one_s_own_is_made_as_the_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written, own = (block for block in blocks("data_formats.md", "python") if "stream_rows" not in block)
+    streamed, written, own = blocks("data_formats.md", "python")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mbpp").mkdir()
     asserts = {"test_list": ["assert one() == 1"], "code": "def one():\n    return 1"}
@@ -178,7 +240,9 @@ def test_a_format_of_one_s_own_is_made_as_the_page_says(
     monkeypatch.setenv("O1CODER_DATA", str(tmp_path))
     exec(compile(written, "data_formats.md, verl", "exec"), {})
     assert load_rows("train.jsonl")[0].problem.task_id == "Mbpp/700"
-    names: dict[str, Any] = {}
+    exec(streamed.replace("hf:open-r1/codeforces/verifiable:train", "train.jsonl"), names := {})
+    assert names["row"].problem.task_id == "Mbpp/700"
+    names = {}
     exec(compile(own, "data_formats.md, quiz", "exec"), names)
     raw = {"quiz": "Add.", "cases": [{"input": "1 2", "output": "3"}], "answer": "print(3)", "seconds": 2}
     row = names["QUIZ"].convert(raw, Origin("quiz", 0))

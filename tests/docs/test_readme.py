@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import re
-import shlex
 import sys
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from o1coder_gym.problems.loading import load_problems, load_rows
 from o1coder_gym.problems.validation import validate_rows
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.types import Limits
-from tests.command_line import call
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -52,37 +50,6 @@ def test_the_agent_sample_passes_the_conformance_kit() -> None:
     policy = ScriptedPolicy.from_rows({"problems": {"*": {"depths": steps}}})
     model = ReasoningModel(problems, default_judge(), max_steps=3)
     check_agent(agent, model, policy, task_ids=[problem.task_id for problem in problems])
-
-
-SMALLER = {
-    "--limit 60": "--limit 2",
-    "64,128,256": "64,128",
-    "hf:tiny": "scripted:script.json",  # quick, and the same everywhere
-    "--export pdf": "--export svg",
-}
-"""What the README's commands take in a test."""
-
-
-def test_the_commands_of_a_search_run_one_after_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("my_agents.py").write_text(block_with("def first_idea"))
-    steps = [[{"type": "define", "text": "a plan"}], [{"type": "code", "text": "def solve(values): 0"}]]
-    Path("script.json").write_text(json.dumps({"problems": {"*": {"depths": steps}}}))
-    (block,) = re.findall(r"^```sh\n(o1coder bench.*?)^```$", README, flags=re.M | re.S)
-    for size, smaller in SMALLER.items():
-        assert size in block
-        block = block.replace(size, smaller)
-    lines = block.replace("\\\n", "").splitlines()
-    first, *others, fetches = [shlex.split(line, comments=True)[1:] for line in lines]
-    assert "humaneval" in fetches  # by a model of half a gigabyte
-    for words in (first, *others):
-        done = call(*(one for word in words for one in (first[1:-2] if word == "…" else [word])))
-        assert done.exit_code == 0, (words, done.output)
-    done = call("judge", "--problems", "micro", "--solutions", "runs/first/results.jsonl")
-    assert "0 of 24 programs pass all tests" in done.stderr  # 6 agents, 2 budgets, 2 problems
-    assert {path.suffix for path in Path("runs/first").rglob("*.*")} >= {".tex", ".svg", ".html"}
 
 
 def test_the_problem_of_one_s_own_is_one(tmp_path: Path) -> None:

@@ -3,19 +3,13 @@
 import ast
 import importlib.util
 import re
-import shlex
 import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.command_line import check_documented
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"^```(\S+)[^\n]*\n(.*?)^```$", flags=re.M | re.S)
+from tests.docs.samples import BLOCKS, NEWLINE, PAGES, ROOT, SHELL, Block, commands
 
 RUN_BY = {
     ("README.md", "python"): "docs/test_readme.py",
@@ -28,8 +22,10 @@ RUN_BY = {
     ("data_formats.md", "python"): "docs/test_pages.py",
     ("data_formats.md", "toml"): "problems/formats/test_formats.py",
     ("doors.md", "python"): "docs/test_pages.py",
+    ("doors.md", "yaml"): "docs/test_pages.py",
     ("environments.md", "python"): "docs/test_custom_agents.py",
     ("experiments.md", "python"): "docs/test_pages.py",
+    ("experiments.md", "{code-block}"): "docs/test_pages.py",
     ("getting_started.md", "python"): "docs/test_pages.py",
     ("paper.md", "python"): "docs/test_pages.py",
     ("policies.md", "python"): "docs/test_policies.py",
@@ -48,12 +44,9 @@ RUN_BY = {
 """What runs, or reads, the blocks of a page in a language."""
 
 NOT_RUN = {
-    'stream_rows("hf:open-r1/codeforces': "reads a data set of gigabytes from the Hub",
-    "train_policy(plan, Path": "trains for minutes or hours; tests/experiments makes these calls with less",
     "GenericEnvClient(base_url": "asks a server of OpenEnv; tests/adapters/real/check_openenv.py starts one",
     "O1CoderVerifier.run_webserver": "serves for ever; tests/adapters/real/check_nemo_gym.py starts it",
     "AsyncGRPOTrainer(": "needs a GPU and vLLM; tests/adapters/real/check_trl.py makes its environments",
-    "custom_reward_function:": "a part of verl's configuration; tests/adapters/real/check_trainers.py",
 }
 """Blocks that no test of `make test` runs, by a part of each, and why."""
 
@@ -63,13 +56,11 @@ OUTPUT = "text"
 """What was printed, or a picture of a folder."""
 
 FOREIGN = {
-    "accelerate": "starts several processes",
-    "curl": "asks a server; tests/cli/tools/test_serve.py does",
+    "curl": "asks a server; tests/docs/test_shell_samples.py asks it the same",
     "git": "fetches this project",
     "inspect": "of Inspect; tests/adapters/real/check_inspect.py",
     "ray": "starts a cluster; tests/runs/test_executors.py uses one of this machine",
     "tensorboard": "shows a page until it is stopped",
-    "torchrun": "starts several processes; tests/agents/rl starts two",
     "trl": "of TRL; tests/adapters/real/check_trl.py",
     "uvicorn": "serves for ever; tests/adapters/real/check_openenv.py starts it",
     "vf-eval": "of verifiers; tests/adapters/real/check_verifiers.py",
@@ -78,27 +69,12 @@ FOREIGN = {
 
 
 BUILTINS = {"cd", "export", "source"}
-NEWLINE = "\N{SYMBOL FOR NEWLINE}"
-"""Stands for a line's end in a quoted word."""
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: the name of its page, its language, its text."""
-
-    page: str
-    language: str
-    text: str
-
-    @property
-    def unrun(self) -> list[str]:
-        """The parts in `NOT_RUN` that name it."""
-        return [part for part in NOT_RUN if part in self.text]
-
-
-BLOCKS = [Block(page.name, *found) for page in PAGES for found in FENCE.findall(page.read_text())]
-SHELL = [block for block in BLOCKS if block.language == "sh"]
+def unrun(block: Block) -> list[str]:
+    """The parts in `NOT_RUN` that name a block."""
+    return [part for part in NOT_RUN if part in block.text]
 
 
 def test_every_block_names_its_language() -> None:
@@ -113,15 +89,15 @@ def test_every_sample_runs_or_says_why_not() -> None:
         for block in BLOCKS
         if block.language not in {*BUILT, OUTPUT, "sh"}
         and (block.page, block.language) not in RUN_BY
-        and not block.unrun
+        and not unrun(block)
     ]
     assert neither == [], "let a test run them and name it in RUN_BY, or say in NOT_RUN why none does"
 
 
 def test_what_is_said_of_samples_is_not_out_of_date() -> None:
     assert RUN_BY.keys() <= {(block.page, block.language) for block in BLOCKS}
-    assert {part for block in BLOCKS for part in block.unrun} == NOT_RUN.keys()
-    assert {word for block in SHELL for word, _ in commands(block.text)} >= FOREIGN.keys()
+    assert {part for block in BLOCKS for part in unrun(block)} == NOT_RUN.keys()
+    assert {one.program for block in SHELL for one in commands(block.text)} >= FOREIGN.keys()
     named = re.findall(r"tests/[\w/]+(?:\.py)?", " ".join((*NOT_RUN.values(), *FOREIGN.values())))
     assert [file for file in named if not (ROOT / file).exists()] == []
 
@@ -133,10 +109,8 @@ def test_the_file_that_runs_a_page_reads_it(page: str, file: str) -> None:
     assert "exec(" in text or "loads(" in text
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.unrun], ids=lambda block: block.page)
+@pytest.mark.parametrize("block", [block for block in BLOCKS if unrun(block)], ids=lambda block: block.page)
 def test_what_no_test_runs_imports_what_there_is(block: Block) -> None:
-    if block.language == "yaml":
-        return
     source = "async def main():\n" + "".join(f"    {line}\n" for line in block.text.splitlines())
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("o1coder_gym"):
@@ -148,28 +122,14 @@ def test_what_no_test_runs_imports_what_there_is(block: Block) -> None:
             assert all(hasattr(module, name.name) for name in node.names)
 
 
-def commands(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Yields the first word and the others of each command of a block; settings of variables aside."""
-    text = re.sub(r"(^|\s)#.*$", "", text.replace("\\\n", " "), flags=re.M)
-    text = re.sub(r'"[^"]*"|\'[^\']*\'', lambda found: found[0].replace("\n", NEWLINE), text)
-    for line in text.splitlines():
-        words = shlex.split(line, comments=True)
-        for part in " ".join(map(shlex.quote, words)).replace("'&&'", "&&").split(" && "):
-            found = shlex.split(part)
-            while found and re.match(r"[A-Z_0-9]+=", found[0]):
-                found = found[1:]
-            if found:
-                yield found[0], found[1:]
-
-
 @pytest.mark.parametrize("block", SHELL, ids=lambda block: f"{block.page}: {block.text[:30]}")
 def test_commands_of_a_block_exist(block: Block) -> None:
-    for word, rest in commands(block.text):
-        name = Path(word).name
+    for one in commands(block.text):
+        word, rest, name = one.program, one.words, Path(one.program).name
         if name in ("uv", "pip") or rest[:2] == ["-m", "pip"]:
             check_installed(rest)
-        elif name == "o1coder":
-            check_documented(rest)
+        elif one.own is not None:  # and test_shell_samples.py runs it
+            check_documented(one.own)
         elif name == "make":
             targets = {f"{word}:" for word in rest if "=" not in word}
             assert targets <= set(re.findall(r"^[\w-]+:", MAKEFILE, flags=re.M))

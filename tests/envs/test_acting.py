@@ -184,6 +184,18 @@ def test_an_agent_that_is_none_is_refused_before_a_policy_is_loaded(mine: str) -
         )
 
 
+def test_an_agent_that_needs_arguments_is_refused_before_a_run_folder_is_made(mine: str) -> None:
+    with Path("mine.py").open("a") as file:
+        file.write("class Asking(Fixed):\n    def __init__(self, ask):\n        self.ask = ask\n")
+    words = ("--problems", "starter", "--policy", "scripted:script.json", "--out", "run")
+    done = call("bench", "--agent", "acting?agent=mine.py:Asking", *words)
+    assert done.exit_code == 2
+    assert done.stderr.endswith(
+        "mine.py:Asking is called without arguments: missing a required argument: 'ask'\n"
+    )
+    assert not Path("run").exists()
+
+
 def test_a_broken_agent_is_one_line_with_its_place(mine: str) -> None:
     Path("broken.py").write_text("import os\n1 / 0\n")
     done = call("solve", "--agent", "acting?agent=broken.py:Fixed", "--policy", "hf:nowhere")

@@ -17,6 +17,7 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.measures.machine import Machine, diagnose
 from o1coder_gym.models.lookup import DEFAULT_MODEL, KNOWN_MODELS, cache_folder
 from o1coder_gym.policies import server_abilities
+from o1coder_gym.reporting.results.words import counted
 from o1coder_gym.settings import Flag
 from o1coder_gym.settings.groups import OutputSettings
 
@@ -44,9 +45,9 @@ def doctor(settings: DoctorSettings) -> None:
         return
     console = Console()
     software = f"o1coder-gym {o1coder_gym.__version__} · Python {platform.python_version()}"
-    hardware = f"{platform.machine()} · {machine.cores} cores · {machine.memory_gib:.0f} GiB"
+    hardware = f"{platform.machine()} · {counted(machine.cores, 'core')} · {machine.memory_gib:.0f} GiB"
     accelerator = f"accelerator: {machine.accelerator or 'none'}"
-    console.print(f"{software} · {hardware} · {accelerator}", *_speed(machine), sep="\n", highlight=False)
+    console.print(f"{software} · {hardware}", accelerator, *_speed(machine), sep="\n", highlight=False)
     console.print(_extras_table(found.extras))
     for scheme, what in found.engines.items():
         missing = "not installed: make vllm" if scheme == "vllm" else "not installed"
@@ -86,8 +87,9 @@ def _extras_table(extras: Mapping[str, Mapping[str, str | None]]) -> Table:
 
 def _speed(machine: Machine) -> list[str]:
     """Returns what bounds generation here."""
-    threads = f", torch uses {machine.threads} threads" if machine.threads is not None else ""
-    lines = [f"memory is read at {machine.bandwidth_gbs:.0f} GB/s by {machine.cores} cores{threads}"]
+    threads = f", torch uses {counted(machine.threads, 'thread')}" if machine.threads is not None else ""
+    cores = counted(machine.cores, "core")
+    lines = [f"memory is read at {machine.bandwidth_gbs:.0f} GB/s by {cores}{threads}"]
     if machine.accelerator is None:
         weights = 2e-9 * KNOWN_MODELS[DEFAULT_MODEL].parameters
         steps = machine.bandwidth_gbs / weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ class JudgeSettings(Checked):
 def judge(settings: JudgeSettings) -> None:
     """Run untrusted solutions against all tests of their problems.
 
-    Public tests and hidden ones; a JSON row each on standard output.
+    Public tests and hidden ones. A JSON row each on standard output, a count of outcomes beside it.
     """
     found = load_rows(settings.problems, split=settings.split, skip_bad=settings.skip_bad)
     rows = {row.problem.task_id: row for row in found}
@@ -65,15 +65,23 @@ def judge(settings: JudgeSettings) -> None:
         bar = progress.add_task("judging", total=len(asked), told="")
         submissions = (_submission(one, rows[one.task_id]) for one in asked)
         verdicts: dict[int, Verdict] = {}
-        passed = 0
+        outcomes: Counter[Outcome] = Counter()
         for place, verdict in _opened(settings, stack).as_completed(submissions):
             verdicts[place] = verdict
             progress.advance(bar)
             while (first := len(asked) - len(waiting)) in verdicts:  # rows are in the order of the file
                 verdict = verdicts.pop(first)
-                passed += verdict.outcome is Outcome.PASS
+                outcomes[verdict.outcome] += 1
                 print(to_json(_row(waiting.popleft(), verdict)))
-    console.print(f"{passed} of {counted(len(asked), 'program')} pass all tests", highlight=False)
+    console.print(_told(outcomes), highlight=False)
+
+
+def _told(outcomes: Counter[Outcome]) -> str:
+    """Says how many programs pass, and what became of the others, most frequent first."""
+    passed = outcomes.pop(Outcome.PASS, 0)
+    others = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcomes.most_common())
+    told = f"{passed} of {counted(passed + outcomes.total(), 'program')} pass all tests"
+    return f"{told}; {others}" if others else told
 
 
 def _opened(settings: JudgeSettings, stack: ExitStack) -> AskedJudge:

@@ -98,11 +98,16 @@ def plan(settings: PlanSettings) -> None:
         f"{settings.machine}: {gib(found.there)}, {room}",
         f"{found.parameters:,} parameters, {found.learned:,} learned",
         f"{found.sampled:,} tokens sampled, {found.trained:,} computed in training",
-        ", ".join(f"{hours:.2g} h of {part}" for part, hours in found.hours.items())
+        ", ".join(f"{_duration(hours)} of {part}" for part, hours in found.hours.items())
         + ", judging not counted",
     )
     console.print(*lines, sep="\n", markup=False, highlight=False)
     console.print(found.launch, markup=False, highlight=False, soft_wrap=True)  # a command, to be copied
+
+
+def _duration(hours: float) -> str:
+    minutes = 60 * hours
+    return f"{hours:.2g} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 1 else "under a minute"
 
 
 app = new_app("rl", "Reinforcement learning.")

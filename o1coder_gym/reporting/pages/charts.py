@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from o1coder_gym.metrics.estimates import ROUGH
-from o1coder_gym.reporting.colours import SERIES, line_dashes, series_places
+from o1coder_gym.reporting.colours import SERIES, drawing_order, line_dashes, series_places
 from o1coder_gym.reporting.pages.page import spec_words
 from o1coder_gym.reporting.run_report import Curve, CurvePoint
 from o1coder_gym.reporting.search_reliability import ReliabilityBin
@@ -52,7 +52,8 @@ def curves_chart(curves: Sequence[Curve]) -> str:
     parts = [_grid(frame, [(tick, f"{tick:,.0f}") for tick in tokens], top, word, "problems solved")]
     places = series_places(curve.name for curve in curves)
     parts += [
-        _curve(curve, places[curve.name], frame) for curve in sorted(curves, key=lambda one: places[one.name])
+        _curve(curve, places[curve.name], frame)
+        for curve in sorted(curves, key=lambda one: drawing_order(places[one.name]))
     ]
     parts.append(_names(curves, places, frame))
     return _svg(parts, WIDTH, HEIGHT, "Share of problems solved against the budget")

@@ -16,11 +16,12 @@ from o1coder_gym.reporting.tables.places import Pair
 from o1coder_gym.reporting.tables.terminal_table import legend_text, name_lines
 
 LEGEND = (
+    "%: of problems solved; against: by what it is compared with\n"
     "+ more, − fewer solved, = no difference shown, ? too few problems differ\n"
     "points: difference of shares solved, paired by problem, with its 95 % interval\n"
     "p: exact permutation test, corrected for all lines of a budget (Holm)"
 )
-_HEADINGS = ("", "%", "% of it", "points (95 %)", "differ", "p")
+_HEADINGS = ("", "%", "against", "points (95 %)", "differ", "p")
 
 
 def comparison_table(pairs: Sequence[Pair], width: int) -> Group:
@@ -43,6 +44,7 @@ def comparison_table(pairs: Sequence[Pair], width: int) -> Group:
         title = budget if table.title else f"against {against}" + (f", {budget}" if budget else "")
         if len(parts) > 1:
             table.add_section()
+        if len(parts) > 1 and title:  # the pairs' names say their budgets otherwise
             table.add_row(Text("\n".join(name_lines(title, room)), style="bold"))
         for pair in part:
             name = Text("\n".join(name_lines(pair.name, room)))

@@ -26,11 +26,14 @@ class Grid:
 
     Attributes:
         name: Of its file, without an ending.
-        rows: By column; all rows have the columns of the first, at least one row.
+        rows: By column; all rows have the columns of the first, at least one row. ``low`` and ``high`` are
+            the ends of the interval of the column before them.
+        details: Columns that a paper has no room for, left out in LaTeX.
     """
 
     name: str
     rows: Sequence[Mapping[str, Cell]]
+    details: frozenset[str] = frozenset()
 
 
 def write_grid(grid: Grid, path: Path) -> Path:
@@ -58,14 +61,26 @@ def to_csv(grid: Grid) -> str:
 
 
 def to_latex(grid: Grid) -> str:
-    r"""Returns a ``tabular`` with the rules of booktabs, to be read by ``\input``; numbers are rounded."""
-    columns = list(grid.rows[0])
-    numbers = [all(isinstance(row[name], int | float | None) for row in grid.rows) for name in columns]
-    lines = [" & ".join(_tex_cell(name, row[name]) for name in columns) + r" \\" for row in grid.rows]
-    head = " & ".join(_tex(name.replace("_", " ")) for name in columns) + r" \\"
+    r"""Returns a ``tabular`` with the rules of booktabs, to be read by ``\input``, for a column of a paper.
+
+    Numbers are rounded, an interval stands beside its number, and what is the same in all rows is in a
+    comment, for the caption.
+    """
+    columns = [name for name in grid.rows[0] if name not in grid.details]
+    ranged = {columns[place - 1] for place, name in enumerate(columns) if name == _ENDS[0]}
+    same = [name for name in columns if name not in (*_ENDS, *ranged) and _same(grid.rows, name)]
+    shown = [name for name in columns if name not in (*_ENDS, *same)]
+    lines = [" & ".join(_latex_cell(row, name, name in ranged) for name in shown) for row in grid.rows]
+    numbers = [all(isinstance(row[name], int | float | None) for row in grid.rows) for name in shown]
     places = "".join("r" if number else "l" for number in numbers)
-    parts = [rf"\begin{{tabular}}{{{places}}}", r"\toprule", head, r"\midrule", *lines, r"\bottomrule"]
-    return "\n".join([*parts, r"\end{tabular}"]) + "\n"
+    comment = [f"% all rows: {', '.join(f'{name} {grid.rows[0][name]}' for name in same)}"] if same else []
+    head = " & ".join(_tex(name.replace("_", " ")) for name in shown)
+    body = [r"\toprule", rf"{head} \\", r"\midrule", *(rf"{line} \\" for line in lines), r"\bottomrule"]
+    return "\n".join([*comment, rf"\begin{{tabular}}{{{places}}}", *body, r"\end{tabular}"]) + "\n"
+
+
+def _same(rows: Sequence[Mapping[str, Cell]], name: str) -> bool:
+    return len(rows) > 1 and len({_tex(row[name]) for row in rows}) == 1
 
 
 def _write_parquet(grid: Grid, path: Path) -> None:
@@ -83,6 +98,9 @@ _WRITERS: Mapping[str, Callable[[Grid, Path], object]] = {
     ".tex": lambda grid, path: path.write_text(to_latex(grid), encoding="utf-8"),
     ".parquet": _write_parquet,
 }
+_ENDS = ("low", "high")
+"""Columns with the ends of an interval."""
+
 _P_VALUES = frozenset({"p", "p_corrected"})
 """Columns in which 0.000 would claim too much: no p is 0."""
 
@@ -92,9 +110,9 @@ _LARGE = 1e6
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
-def _tex_cell(column: str, cell: Cell) -> str:
-    text = _tex(cell)
-    return "$<$0.001" if column in _P_VALUES and text == "0.000" else text
+def _latex_cell(row: Mapping[str, Cell], name: str, ranged: bool) -> str:
+    text = "$<$0.001" if name in _P_VALUES and _tex(row[name]) == "0.000" else _tex(row[name])
+    return f"{text} [{', '.join(_tex(row[end]) for end in _ENDS)}]" if ranged else text
 
 
 def _tex(cell: Cell) -> str:
@@ -104,7 +122,7 @@ def _tex(cell: Cell) -> str:
         digits, power = f"{cell:.1e}".split("e")
         return rf"${digits}\times10^{{{int(power)}}}$"
     if isinstance(cell, float):
-        return f"{cell:.3f}"
+        return f"{cell:.3f}".replace("-", "$-$")
     text = f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
     return re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL.get(found[0], f"\\{found[0]}"), text)
 

@@ -13,6 +13,9 @@ from o1coder_gym.reporting.tables.export import SUFFIXES, Cell, Grid, write_grid
 from o1coder_gym.reporting.tables.measures import areas, measures
 from o1coder_gym.runs.budget import UNLIMITED, Budget
 
+_DETAILS = frozenset({"tests_passed", "calls_used", "executions_used"})
+"""Columns of the results that a paper has no room for."""
+
 
 def run_grids(report: RunReport) -> Iterator[Grid]:
     """Yields the tables of a report: shares in [0, 1], costs as means per run.
@@ -21,7 +24,7 @@ def run_grids(report: RunReport) -> Iterator[Grid]:
     the run.
     """
     limits = _limits(summary.setting.budget for summary in report.summaries)
-    yield Grid("results", [_result(summary, limits) for summary in report.summaries])
+    yield Grid("results", [_result(summary, limits) for summary in report.summaries], _DETAILS)
     compared = [one for one in report.differences if one is not None]
     if compared:
         yield comparison_grid(compared, "differences")

@@ -198,9 +198,12 @@ class RewardAgreement:
 
     def __str__(self) -> str:
         """Returns one line for people, in the terms of CodeContests+ (Wang et al. 2025)."""
+        if not self.programs:
+            return "no program to compare on"
+        tpr, tnr = ("–" if math.isnan(rate) else f"{rate:.1%}" for rate in (self.tpr, self.tnr))
         return (
             f"agrees with the hidden tests on {self.agreement:.1%} of {self.programs} programs; "
-            f"TPR {self.tpr:.1%} (right programs accepted), TNR {self.tnr:.1%} (wrong programs rejected)"
+            f"TPR {tpr} (right programs accepted), TNR {tnr} (wrong programs rejected)"
         )
 
 

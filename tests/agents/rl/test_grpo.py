@@ -283,7 +283,9 @@ def test_settings_that_make_no_sense_are_refused(settings: RLSettings, process: 
     ):  # fmt: skip
         with pytest.raises(UsageError):
             replace(settings, **wrong)
-    with pytest.raises(UsageError, match="a batch needs 2 problems, there are 1"):
+    with pytest.raises(
+        UsageError, match=r"2 problems, there are 1; give --batch-problems 1 .* problems = 1 and"
+    ):
         train_policy("any", process, ["one"], tmp_path, settings, step_format=PSEUDOCODE)
 
 

@@ -35,6 +35,8 @@ def test_rows_come_in_order_with_every_test(o1coder, problems, solutions):
     assert (rows[1]["passed"], rows[1]["total"]) == (1, 2)
     assert rows[1]["tests"][1] == {"outcome": "wrong_answer", "got": "6", "error": ""}
     assert "ZeroDivisionError" in rows[3]["error"]
+    counted = "1 of 5 programs pass all tests; 2 runtime error, 1 wrong answer, 1 compile error"
+    assert done.stderr.splitlines()[-1] == counted
     assert list(rows[0]) == [
         "task_id",
         "solution_id",

@@ -1,6 +1,7 @@
 """The commands under `o1coder tcg`, called as a user calls them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.experiments.training.tcg import GeneratorSettings, learned_problems
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.tcg.quality.measures import reward_agreement
 from tests.command_line import call
 
 
@@ -71,6 +73,12 @@ def test_eval_as_reward_compares_with_hidden_tests(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="--programs"):
         run(*command, "--as-reward")
+
+
+def test_a_rate_of_no_programs_is_none() -> None:
+    nothing = reward_agreement([])
+    assert str(nothing) == "no program to compare on"
+    assert "TPR –" in str(replace(nothing, programs=1, agreement=1.0, tnr=1.0))
 
 
 def test_eval_measures_the_dataset_beside_it() -> None:

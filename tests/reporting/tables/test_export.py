@@ -36,6 +36,25 @@ def test_latex_escapes_and_aligns() -> None:
     ]
 
 
+def test_latex_fits_a_column_of_a_paper() -> None:
+    rows = [
+        {"agent": name, "policy": "hf:a_b", "share": share, "low": share - 0.25, "high": 0.9, "calls": 7}
+        for name, share in (("mcts", 0.5), ("puct", 0.125))
+    ]
+    assert to_latex(Grid("t", rows, frozenset({"calls"}))).splitlines() == [
+        "% all rows: policy hf:a_b",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"agent & share \\",
+        r"\midrule",
+        r"mcts & 0.500 [0.250, 0.900] \\",
+        r"puct & 0.125 [$-$0.125, 0.900] \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    assert to_latex(Grid("t", rows[:1])).splitlines()[2].startswith("agent & policy & share & calls")
+
+
 @pytest.mark.parametrize(
     ("column", "number", "latex"),
     [

@@ -173,6 +173,15 @@ def test_the_table_fits_the_terminal(run: Path, width: int) -> None:
     assert all(line in whole for line in LEGEND.splitlines())  # not folded to the width of the table
 
 
+def test_a_part_whose_names_say_the_budget_has_no_heading(run: Path) -> None:
+    places = [read_place(f"{run}#{end}") for end in ("mcts@1024", "greedy@512", "greedy")]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(comparison_table(compare_places(places, "greedy"), 120))
+    shown = [line.strip() for line in console.export_text().splitlines()]
+    (rule,) = [place for place, line in enumerate(shown) if line.startswith("───")]
+    assert "#greedy@512" in shown[rule + 1]
+
+
 def test_changed_problems_are_named_whole(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
