@@ -31,6 +31,9 @@ def test_states_are_asked_problem_by_problem_once_each(process_data: ProcessData
     scorer = ByLetter()
     report = evaluate_scorer(scorer, process_data, resamples=10)
     assert report.auc.value == report.pair_accuracy.value == 1.0  # each score went to its own state
+    named = report.estimates()
+    assert (named["AUC"], named["best of 8: scorer"]) == (report.auc, report.best_of.scorer)
+    assert {f"AUC, step {depth}" for depth in report.auc_by_depth} < named.keys()
     names = [{state.problem_id for state in states} for states in scorer.asked]
     assert all(len(name) == 1 for name in names)
     assert len(names) == len(set.union(*names)) == report.problems
