@@ -123,6 +123,7 @@ def test_vectors_batch(env_id: str, arguments) -> None:
 
 
 def test_stable_baselines_checker_is_silent(arguments) -> None:
+    pytest.importorskip("stable_baselines3", exc_type=ImportError)
     from stable_baselines3.common.env_checker import check_env as check_sb3_env
 
     check_sb3_env(gymnasium.make("O1Coder/Choice-v0", **arguments["O1Coder/Choice-v0"]).unwrapped)
