@@ -247,7 +247,8 @@ def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
     """
     if not path:
         raise UsageError("choice_ppo needs path=FOLDER, a folder written by: o1coder rl choice")
-    chooser = _loaded(path)
+    weights = Path(path) / WEIGHTS
+    chooser = _loaded(path, weights.stat().st_mtime_ns if weights.exists() else 0)
     best: Transition | None = None
     state = root
     try:
@@ -371,7 +372,8 @@ def _describe(folder: Path, training: Training, features: Features, sampling: Sa
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: str) -> Chooser:
+def _loaded(path: str, changed: int) -> Chooser:
+    """Loads a chooser once for each time that its training wrote it."""
     return load(path)
 
 
