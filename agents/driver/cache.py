@@ -14,7 +14,9 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
+from o1coder_gym.agents.driver.guards import check_reply
 from o1coder_gym.agents.driver.replies import read_proposals, read_score, write_proposals, write_score
+from o1coder_gym.errors import O1CoderError
 from o1coder_gym.problems.rows import case_to_json
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import content_hash
@@ -47,9 +49,7 @@ class _Store(Generic[Q, A]):
         for row in folder.rows(name) if folder is not None else ():
             self._answers[row["key"]] = read(row["answer"])
 
-    def ask(
-        self, questions: Sequence[Q], compute: Callable[[list[Q]], list[A]], keep: Callable[[A], bool]
-    ) -> list[A]:
+    def ask(self, questions: Sequence[Q], compute: Callable[[list[Q]], Sequence[A]]) -> list[A]:
         """Returns the answers, in order; only new and distinct questions are computed, in one batch.
 
         Waits for a question that another thread is computing, and computes it here if that thread fails.
@@ -62,7 +62,7 @@ class _Store(Generic[Q, A]):
             known, mine, others = self._divide(left)
             found |= known
             if mine:
-                found |= self._computed(mine, compute, keep)
+                found |= self._computed(mine, compute)
             # After computing the own ones: two threads that wait for each other first would deadlock.
             for key, future in others.items():
                 with suppress(CancelledError):
@@ -86,12 +86,11 @@ class _Store(Generic[Q, A]):
             self._away.update((key, Future()) for key in mine)
             return known, mine, others
 
-    def _computed(
-        self, mine: dict[str, Q], compute: Callable[[list[Q]], list[A]], keep: Callable[[A], bool]
-    ) -> dict[str, A]:
+    def _computed(self, mine: dict[str, Q], compute: Callable[[list[Q]], Sequence[A]]) -> dict[str, A]:
         """Computes questions, stores their answers and passes them to waiting threads."""
         try:
             fresh = dict(zip(mine, compute(list(mine.values())), strict=True))
+            self._keep(mine, fresh)
         except BaseException:
             with self._lock:
                 # Cancelled, not failed: the threads that wait compute the questions themselves, with their
@@ -100,20 +99,28 @@ class _Store(Generic[Q, A]):
             for future in futures:
                 future.cancel()
             raise
-        # What breaks the contract is returned, so that the driver names the fault, but it is not kept for
-        # later runs.
-        kept = {key: answer for key, answer in fresh.items() if keep(answer)}
         with self._lock:
-            if self._folder is not None:
-                rows = ({"key": key, "answer": self._write(answer)} for key, answer in kept.items())
-                self._folder.append(self._name, *rows)
-            self._answers |= kept
             # `ask` counts every key as a hit afterwards; those computed here are taken off in advance.
             self.hits -= len(mine)
             futures = {key: self._away.pop(key) for key in mine}
         for key, future in futures.items():
             future.set_result(fresh[key])
         return fresh
+
+    def _keep(self, mine: dict[str, Q], fresh: dict[str, A]) -> None:
+        """Reads fresh answers as the driver does, a lazy one once, and stores them."""
+        kept: dict[str, A] = {}
+        for key, answer in fresh.items():
+            # What breaks the contract is returned, so that the driver names the fault, but it is not kept
+            # for later runs.
+            with suppress(O1CoderError):
+                kept[key] = check_reply(mine[key], answer)  # pyright: ignore[reportArgumentType]
+        fresh |= kept
+        with self._lock:
+            if self._folder is not None:
+                rows = ({"key": key, "answer": self._write(answer)} for key, answer in kept.items())
+                self._folder.append(self._name, *rows)
+            self._answers |= kept
 
 
 class CachedPolicy:
@@ -146,7 +153,7 @@ class CachedPolicy:
 
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
         """Samples actions, or returns the samples of an equal earlier request."""
-        return self._store.ask(requests, self.policy.propose, lambda answer: True)
+        return self._store.ask(requests, self.policy.propose)
 
 
 class CachedScorer:
@@ -171,7 +178,7 @@ class CachedScorer:
 
     def score(self, items: Sequence[tuple[Problem, State]], /) -> list[float]:
         """Scores states; returns the cached score where an equal state has one."""
-        return self._store.ask(items, self._scorer.score, _is_score)
+        return self._store.ask(items, self._scorer.score)
 
     def unknown(self, items: Sequence[tuple[Problem, State]]) -> list[tuple[Problem, State]]:
         """Returns the distinct states that have no score yet, in order."""
@@ -180,11 +187,7 @@ class CachedScorer:
     def keep(self, items: Sequence[tuple[Problem, State]], scores: Sequence[float]) -> None:
         """Stores scores that were computed elsewhere."""
         known = dict(zip(items, scores, strict=True))
-        self._store.ask(items, lambda asked: [known[item] for item in asked], _is_score)
-
-
-def _is_score(score: object) -> bool:
-    return isinstance(score, int | float) and 0 <= score <= 1
+        self._store.ask(items, lambda asked: [known[item] for item in asked])
 
 
 def _describe_state(item: tuple[Problem, State]) -> Any:

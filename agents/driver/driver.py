@@ -91,7 +91,7 @@ class Driver:
         Raises:
             UsageError: When two tasks have the same key, one names a problem that the model does not have, or
                 has a budget of FLOPs that cannot be counted; nothing has run then.
-            JournalError: When the journal cannot be written or does not fit; what it has is safe.
+            JournalError: When the journal cannot be written; what it has is safe.
         """
         tasks = list(tasks)
         results = {result.task.key: result for result in self.stream(tasks)}

@@ -49,6 +49,9 @@ T = TypeVar("T")
 _ROUNDING = 1e-6
 """Largest log-probability accepted: rounding of a softmax can exceed 0 by this much."""
 
+_MOST_QUERIES = 100_000
+"""Queries of one turn; a generator of more is taken for one without an end."""
+
 _FINISHES = frozenset(get_args(Finish)) - {"budget"}
 
 
@@ -108,9 +111,11 @@ def _queries(problem_id: str, queries: Any) -> list[Query]:
     if not isinstance(queries, Iterable):
         raise _Odd(f"the agent failed: TypeError: a {_kind(queries)} is not a list of queries")
     # Read once, here: a lazy sequence could give other queries to whoever reads it a second time.
-    turn = [_query(problem_id, query) for query in queries]
+    turn = [_query(problem_id, query) for query in islice(queries, _MOST_QUERIES + 1)]
     if not turn:
         raise _Odd("the agent yielded an empty list of queries")
+    if len(turn) > _MOST_QUERIES:
+        raise _Odd(f"the agent yielded more than {_MOST_QUERIES:,} queries in one turn")
     return turn
 
 

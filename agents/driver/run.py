@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -82,7 +83,7 @@ class Parts:
 
     def _model_lane(self, done: SimpleQueue[Batch | None]) -> Lane:
         """Returns the lane of the model; if its calls may overlap, a slow program delays no other."""
-        threads = int(getattr(self.model, "parallel", 1))
+        threads = _threads(self.model)
         serve = partial(_advance_or_execute, self.model)
         size = None if threads == 1 else 1
         return Lane("model", serve, done, threads=threads, batch_size=size, timeout_s=self.timeout_s)
@@ -97,7 +98,7 @@ def policy_lane(
 ) -> Lane:
     """Returns the lane of a policy; None takes the policy's own attribute."""
     if concurrency is None:
-        concurrency = int(getattr(policy, "parallel", 1))
+        concurrency = _threads(policy)
     return Lane(
         "policy",
         policy.propose,
@@ -108,6 +109,19 @@ def policy_lane(
         batch_size=None if concurrency == 1 else 1,
         timeout_s=timeout_s,
     )
+
+
+def _threads(part: Policy | Model) -> int:
+    """Returns how many calls a policy or a model takes at a time; with none its lane would wait for ever."""
+    threads = getattr(part, "parallel", 1)
+    try:
+        threads = operator.index(threads)
+    except TypeError:
+        threads = 0
+    if threads < 1:
+        told = f"{type(part).__name__}.parallel must be a whole number of at least 1"
+        raise UsageError(f"driver: {told}, got {part.parallel!r}")  # pyright: ignore[reportAttributeAccessIssue]
+    return threads
 
 
 class Run:
@@ -268,8 +282,13 @@ class Run:
         # of a lane.
         while session.outcome is None and session.outstanding == 0:
             for request in session.wave():
-                if not session.recorded(request):
-                    self._lane(request).put(request)
+                try:
+                    lane = None if session.recorded(request) else self._lane(request)
+                except O1CoderError as error:  # an agent that is not reproducible hurts no other task
+                    session.fail(error)
+                    break
+                if lane is not None:
+                    lane.put(request)
         if session.unwritten:
             self._write([session])
         if session.outcome is not None and session in self._live:

@@ -150,7 +150,10 @@ class Session:
             return False
         # Serial numbers match rows of any search; the digest notices an agent that is not deterministic.
         if row["q"] != name_of(request.payload):
-            raise JournalError(f"{self.task.key}: request {request.serial} is not the one in the journal")
+            raise JournalError(
+                f"{self.task.key}: request {request.serial} is not the one in the journal; an agent has to "
+                "depend on its answers and on its context alone"
+            )
         # The recorded clock, so that a limit of seconds ends a resumed run where it ended the first one.
         self._meter.resume_at(row["s"])
         if "r" in row:

@@ -25,7 +25,6 @@ def search(
     """
     if parallel < 1:
         raise UsageError(f"parallel must be at least 1, got {parallel}")
-    # own.
     last = tree.simulations + simulations
 
     def solved() -> bool:

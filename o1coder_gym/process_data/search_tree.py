@@ -111,9 +111,8 @@ class SearchTree:
 
     @property
     def code(self) -> str | None:
-        """The program that the agent answered with."""
-        step = self.nodes[self.chosen].step if self.chosen is not None else None
-        return step.text if step is not None else None
+        """The program that the agent answered with, its helpers first."""
+        return self.state(self.chosen).code if self.chosen is not None else None
 
     def children(self) -> list[list[int]]:
         """Returns the children of each node, [N], in order of creation."""

@@ -23,7 +23,7 @@ from typing import Any
 import o1coder_gym
 from o1coder_gym.errors import JournalError
 from o1coder_gym.runs.files import write_whole
-from o1coder_gym.runs.provenance import config_hash
+from o1coder_gym.runs.provenance import config_hash, file_hashes
 
 _LOG = logging.getLogger(__name__)
 
@@ -190,6 +190,12 @@ def begun_with(folder: Path) -> Mapping[str, Any]:
     """
     found = _read_config(folder / "config.json") or {}
     return found.get("config") or {}
+
+
+def changed_files(config: Mapping[str, Any], *names: str) -> list[str]:
+    """Returns which of the files that a run's configuration names have changed since the run began."""
+    begun = config.get(FILES) or {}
+    return [name for name, digest in file_hashes(*names).items() if begun.get(name, digest) != digest]
 
 
 class RowIndex:

@@ -127,15 +127,15 @@ def artefact_hash(folder: Path) -> str | None:
 def input_hashes(*specs: str | None) -> dict[str, str]:
     """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``.
 
-    Of ``FILE.py:NAME``, also as the value of an argument, that of the file: a run does not continue with code
-    that has changed.
+    Of ``FILE.py:NAME`` that of the file: a run does not continue with code that has changed. Both may be the
+    value of an argument, as in ``choice_ppo?path=RUN``.
     """
     found = {}
     for spec in filter(None, specs):
-        if (file := _own_file(spec)) is not None:
-            found[spec] = content_hash(file.read_bytes())
-        elif (known := artefact_hash(artefact_path(spec))) is not None:
-            found[spec] = known
+        for place in (spec, *re.findall(r"[?&]\w+=([^&]+)", spec)):
+            if (digest := _file_hash(place) or artefact_hash(artefact_path(place))) is not None:
+                found[spec] = digest
+                break
     return found
 
 
@@ -150,9 +150,9 @@ def file_hashes(*names: str | None) -> dict[str, str]:
     return {name: content_hash(file.read_bytes()) for name, file in files.items() if file.is_file()}
 
 
-def _own_file(spec: str) -> Path | None:
-    places = (spec, *re.findall(r"[?&]\w+=([^&]+)", spec))
-    return next((file for place in places if (file := file_of(place)) is not None and file.is_file()), None)
+def _file_hash(place: str) -> str | None:
+    file = file_of(place)
+    return content_hash(file.read_bytes()) if file is not None and file.is_file() else None
 
 
 def artefact_path(spec: str) -> Path:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -7,6 +8,7 @@ from o1coder_gym.process_data.search_tree import SearchTree, TreeNode, tree_rows
 from o1coder_gym.types import ActionType, CallTest, Outcome, Problem, State, Step, Usage
 
 PLAN = Step(ActionType.DEFINE, "add")
+HELPER = Step(ActionType.HELPER, "def g(): ...")
 CODE = Step(ActionType.CODE, "def f(): ...")
 
 
@@ -45,6 +47,12 @@ def test_reading_the_tree():
     assert tree.children() == [[1], [2, 3], [], []]
     assert tree.path(3) == [0, 1, 3]
     assert tree.state(2) == State("p/1", (PLAN, CODE))
+
+
+def test_the_answer_has_its_helpers():
+    helped = replace(small(), nodes=(*small().nodes[:1], TreeNode(0, HELPER), *small().nodes[2:]))
+    assert (small().code, helped.code) == (CODE.text, f"{HELPER.text}\n\n\n{CODE.text}")
+    assert helped.code == helped.state(2).code  # the program that is judged, and named in the log
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def test_specs_name_artefacts(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     MADE.write(folder)
-    specs = (f"hf:{folder}", f"prm:{folder}?batch=4", "hf:qwen2.5-coder-0.5b", "heuristic", None)
-    assert input_hashes(*specs) == {f"hf:{folder}": MADE.hash, f"prm:{folder}?batch=4": MADE.hash}
+    made = [f"hf:{folder}", f"prm:{folder}?batch=4", f"choice_ppo?path={folder}"]
+    assert input_hashes(*made, "hf:qwen2.5-coder-0.5b", "heuristic", None) == dict.fromkeys(made, MADE.hash)
 
 
 def test_files_are_those_named_and_the_calibration_of_a_scorer(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.errors import UsageError
 from o1coder_gym.reporting.tables.comparison_table import change_lines, comparison_table, failure_lines
 from o1coder_gym.reporting.tables.export import SUFFIXES, write_grid
-from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, read_place
+from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, other_problems, read_place
 from o1coder_gym.reporting.tables.run_tables import comparison_grid
-from o1coder_gym.runs.progress import notes
+from o1coder_gym.runs.progress import notes, warn
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
 
@@ -59,11 +59,12 @@ def compare(settings: CompareSettings) -> None:
     """Compare results problem by problem, paired, with 95 % intervals over problems."""
     names = (settings.a, *((settings.b,) if settings.b is not None else ()), *settings.others)
     places = [read_place(name) for name in names]
+    warn(*other_problems(places))
     pairs = compare_places(places, settings.baseline, settings.baseline_format)
     if not pairs:
         named = settings.baseline_format or settings.baseline
         kind = "format" if settings.baseline_format else "agent"
-        raise UsageError(f"{settings.a} has no other {kind} than {named} to compare")
+        raise UsageError(f"{settings.a} has no other {kind} than {named} to compare on the same problems")
     for path in settings.export:
         _export(path, places, pairs)
     if settings.as_json:

@@ -20,8 +20,8 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
-from o1coder_gym.runs.journal import FILES, RunFolder
-from o1coder_gym.runs.provenance import file_hashes, input_hashes
+from o1coder_gym.runs.journal import RunFolder, changed_files
+from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import StepFormat, load_format, read_action
@@ -80,9 +80,8 @@ def measure_aspr(
     for spec, digest in input_hashes(config["policy"]).items():
         if (config.get("inputs") or {}).get(spec, digest) != digest:
             raise UsageError(f"{run}: {spec} has changed since; its paths are those of another policy")
-    for name, digest in file_hashes(config["problems"]).items():
-        if (config.get(FILES) or {}).get(name, digest) != digest:
-            raise UsageError(f"{run}: {name} has changed since; its paths are those of other problems")
+    for name in changed_files(config, config["problems"]):
+        raise UsageError(f"{run}: {name} has changed since; its paths are those of other problems")
     found = load_rows(config["problems"], split=config["split"])
     rows = [found.row(task_id) for task_id in config["task_ids"]]
     problems = {row.problem.task_id: row.problem for row in rows}

@@ -14,6 +14,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.pages.tree_page import test_line
 from o1coder_gym.reporting.results import ResultRow, read_results
+from o1coder_gym.runs.journal import changed_files
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
@@ -66,7 +67,8 @@ def explain_answers(settings: ExplainSettings) -> list[Explanation]:
 
     Raises:
         UnknownNameError: When the run has no such problem or agent.
-        UsageError: When it has no answer with that seed and budget, or does not say where its problems are.
+        UsageError: When it has no answer with that seed and budget, or does not say where its problems are,
+            or these have changed since.
     """
     rows = read_results(settings.run)
     task = one_of(f"problem of {settings.run}", settings.task, (row.task_id for row in rows))
@@ -104,7 +106,7 @@ def _answers(settings: ExplainSettings, rows: Sequence[ResultRow]) -> Iterator[R
             raise UsageError(
                 f"{settings.run}: {agent} has no answer to {settings.task} with that seed and budget"
             )
-        yield min(found, key=lambda row: (row.seed, -(row.budget.tokens or 0)))
+        yield max(found, key=lambda row: (-row.seed, row.budget.size))
 
 
 def _problem(settings: ExplainSettings) -> ProblemRow:
@@ -114,6 +116,10 @@ def _problem(settings: ExplainSettings) -> ProblemRow:
     for file in sorted(settings.run.rglob("config.json")):
         config = json.loads(file.read_text(encoding="utf-8")).get("config", {})
         if settings.task in config.get("task_ids", ()):
+            for name in changed_files(config, config["problems"]):
+                raise UsageError(
+                    f"{settings.run}: {name} has changed since; --problems says which tests to run"
+                )
             return load_rows(config["problems"], split=config.get("split")).row(settings.task)
     raise UsageError(f"{settings.run} does not say where its problems are; give --problems")
 

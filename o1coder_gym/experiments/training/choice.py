@@ -16,6 +16,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.rewards import Schedule, load_schedule
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, NonNegative, Range
@@ -123,6 +124,11 @@ def train_choice(
     warn_of(on_warning, without_visible_tests(rows), shared)
     with RunFolder.open(out, {**row, "alpha": settings.training.alpha}, resume=resume) as folder:
         chooser = train(training, out, resume=resume, alpha=schedule, on_progress=on_progress)
+        # By this a run of the agent notices that its chooser was trained further.
+        made = Provenance(
+            "rl choice", asdict(training), input_hashes(settings.policy), package_versions("torch")
+        )
+        made.write(out)
         result = _compared(chooser, training, settings, folder)
         folder.append("evaluations", result)
     return result

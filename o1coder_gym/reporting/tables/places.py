@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from o1coder_gym.reporting.comparison import (
 )
 from o1coder_gym.reporting.results import (
     ORACLE,
+    RESULTS,
     ResultRow,
     Setting,
     budget_words,
@@ -27,8 +28,10 @@ from o1coder_gym.reporting.results import (
     labels,
     read_results,
 )
+from o1coder_gym.reporting.results.rows import file_name
 from o1coder_gym.reporting.tables.failures import count_failures
 from o1coder_gym.runs.budget import UNLIMITED, Budget
+from o1coder_gym.runs.journal import FILES, begun_with
 from o1coder_gym.specs import name_of
 
 _PLACE = re.compile(r"(?P<folder>[^#]*?)(?:#(?P<agent>.*?))?(?:@(?P<limit>[\d_,]+))?")
@@ -41,10 +44,12 @@ class Place:
     Attributes:
         name: As asked for.
         rows: At least one.
+        files: Hashes of the files of its problem sets, by file name, as far as its runs have noted them.
     """
 
     name: str
     rows: Sequence[ResultRow]
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def named(self, agent: str) -> str:
         """Returns the name of one of its agents beside those of other places."""
@@ -104,7 +109,25 @@ def read_place(name: str) -> Place:
         rows = _of_agent(folder, rows, agent)
     if limit:
         rows = _of_budget(folder, rows, int(re.sub(r"\D", "", limit)))
-    return Place(name, rows)
+    return Place(name, rows, _files(Path(folder), {file_name(row.problems) for row in rows}))
+
+
+def _files(folder: Path, sets: Container[str]) -> dict[str, str]:
+    """Returns the hashes of the problem files that the runs in a folder began with."""
+    configs = (begun_with(path.parent) for path in sorted(folder.rglob(f"{RESULTS}.jsonl")))
+    noted = ((file_name(name), digest) for one in configs for name, digest in one.get(FILES, {}).items())
+    return {name: digest for name, digest in noted if name in sets}
+
+
+def other_problems(places: Sequence[Place]) -> list[str]:
+    """Says which places were run on another file of the same name than the first, as after an edit."""
+    first, *others = places
+    return [
+        f"{name} was another file in {other.name} than in {first.name}: tests of a problem may differ"
+        for other in others
+        for name in sorted(first.files.keys() & other.files.keys())
+        if first.files[name] != other.files[name]
+    ]
 
 
 def _parts(name: str) -> tuple[str, str | None, str | None]:
@@ -133,8 +156,9 @@ def _of_budget(folder: str, rows: Sequence[ResultRow], limit: int) -> list[Resul
 def compare_places(places: Sequence[Place], baseline: str, format: str | None = None) -> list[Pair]:
     """Compares one place's agents with a baseline among them, or several places with the first.
 
-    Where two places have several settings, those of the same agent and budget are compared; where each has
-    one agent, those of the same budget. The tests are corrected for all comparisons of a budget (Holm).
+    Where two places have several settings, those of the same problems, agent and budget are compared, of the
+    same policy and format if there are such; where each has one agent, those of the same budget. The tests
+    are corrected for all comparisons of a budget (Holm).
 
     Args:
         places: At least one.
@@ -188,32 +212,61 @@ def _across(a: Place, b: Place) -> list[Pair]:
     if len(groups_a) == len(groups_b) == 1:
         found = compare_rows(a.rows, b.rows, (a.name, b.name))
         return [_pair(_renamed(a, *groups_a), found, a.rows, b.rows, a.name, b.name)]
+    if not _share_problems(a.rows, b.rows):
+        raise UsageError(f"{a.name} and {b.name} have no problem in common")
     alone = len(a.agents) == len(b.agents) == 1
     same = [
         (one, other)
         for one in groups_a
-        for other in groups_b
-        if one.budget == other.budget and (alone or one.agent == other.agent)
+        for other in _counterparts(one, groups_b, any_agent=alone)
+        if _share_problems(groups_a[one], groups_b[other])
     ]
+    details_a, details_b = _details(groups_a), _details(groups_b)
     if not same:
         raise UsageError(_nothing_in_common(b, a))
     return [
         _pair(
             _renamed(a, x),
-            compare_rows(groups_a[x], groups_b[y], (_title(a, x), _title(b, y))),
+            compare_rows(groups_a[x], groups_b[y], (_title(a, x, details_a[x]), _title(b, y, details_b[y]))),
             groups_a[x],
             groups_b[y],
-            a.named(x.agent),
-            b.name,
+            a.named(x.agent) + details_a[x],
+            b.name + details_b[y],
             budget_words(x.budget),
         )
         for x, y in same
     ]
 
 
-def _title(place: Place, setting: Setting) -> str:
+def _counterparts(setting: Setting, others: Iterable[Setting], *, any_agent: bool) -> list[Setting]:
+    """Returns the settings of the same problems, budget and agent; the same policy and format come first."""
+    found = [
+        other
+        for other in others
+        if (other.budget, file_name(other.problems)) == (setting.budget, file_name(setting.problems))
+        and (any_agent or other.agent == setting.agent)
+    ]
+    for name in ("policy", "format"):
+        # Like with like; where there is none, two policies or formats are what is compared.
+        found = [one for one in found if getattr(one, name) == getattr(setting, name)] or found
+    return found
+
+
+def _share_problems(a: Iterable[ResultRow], b: Iterable[ResultRow]) -> bool:
+    """Whether there is a problem of both that the judge could decide."""
+    return not {row.problem for row in a if row.counted}.isdisjoint(row.problem for row in b if row.counted)
+
+
+def _title(place: Place, setting: Setting, details: str) -> str:
     name = place.name if _parts(place.name)[1] else f"{place.name}#{setting.agent}"
-    return f"{name} @ {budget_words(setting.budget)}"
+    return f"{name}{details} @ {budget_words(setting.budget)}"
+
+
+def _details(settings: Iterable[Setting]) -> dict[Setting, str]:
+    """Says of settings of one place what tells them from those of other problems, policies and formats."""
+    without = {one: replace(one, budget=UNLIMITED) for one in settings}
+    names = labels(list(without.values()))
+    return {setting: names[one].removeprefix(setting.agent) for setting, one in without.items()}
 
 
 def _nothing_in_common(*places: Place) -> str:
@@ -233,7 +286,7 @@ def _agents_words(place: Place) -> str:
 def _example(place: Place, preferred: Container[Budget]) -> str:
     """Names one agent at one budget of a place, at a preferred one if it can."""
     folder, agent, _ = _parts(place.name)
-    one = min(place.groups, key=lambda one: (one.budget not in preferred, one.budget.tokens or 0))
+    one = min(place.groups, key=lambda one: (one.budget not in preferred, one.budget.size))
     limits = (f"@{limit:.0f}" for limit in asdict(one.budget).values() if limit is not None)
     return f"{folder}#{agent or one.agent}{next(limits, '')}"
 

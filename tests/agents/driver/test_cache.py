@@ -1,6 +1,7 @@
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ import pytest
 
 from o1coder_gym.agents import Driver, Task, best_of_n, greedy, mcts
 from o1coder_gym.agents.driver.cache import CachedPolicy, CachedScorer
-from o1coder_gym.errors import PolicyError
+from o1coder_gym.errors import JournalError, PolicyError
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.types import (
@@ -141,6 +142,63 @@ def test_equal_requests_in_flight_are_computed_once(threads: int, failing: bool)
     assert answers == [[(Proposal("7", 1),) * 2, (Proposal("8", 1),) * 2]] * threads
     # one that failed is asked again by one of those that waited
     assert sorted(request.seed for request in inside.requests) == [7] * (1 + failing) + [8]
+
+
+@contextmanager
+def daemon() -> Iterator[Callable[..., Any]]:
+    """Yields a call in a thread that may hang without keeping the tests from ending."""
+
+    def run(function: Callable[..., Any], *arguments: Any) -> Any:
+        found: Future[Any] = Future()
+
+        def work() -> None:
+            try:
+                found.set_result(function(*arguments))
+            except BaseException as error:
+                found.set_exception(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        return found.result(10)
+
+    yield run
+
+
+class Odd:
+    """Answers once with what it is told to; later as it should."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answers = iter([answer])
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[Any]:
+        return [next(self.answers, (Proposal("sound", 1),) * request.n) for request in requests]
+
+
+@pytest.mark.parametrize(
+    "answer", [None, (), (Proposal("one", 1),), "text", (Proposal("x", -1),) * 2], ids=str
+)
+def test_what_breaks_the_contract_is_asked_again(tmp_path: Path, answer: Any) -> None:
+    with RunFolder.open(tmp_path, {}) as folder, daemon() as run:
+        policy = CachedPolicy(Odd(answer), folder)
+        assert run(policy.propose, [REQUEST]) == [answer]  # for the driver to name its fault
+        assert run(policy.propose, [REQUEST]) == [(Proposal("sound", 1),) * 2]
+
+
+def test_a_disk_that_is_full_blocks_no_later_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunFolder.open(tmp_path, {}) as folder, daemon() as run:
+        policy = CachedPolicy(Odd((Proposal("lost", 1),) * 2), folder)
+        with monkeypatch.context() as full:
+            full.setattr(folder, "append", lambda *_: (_ for _ in ()).throw(JournalError("full")))
+            with pytest.raises(JournalError):
+                run(policy.propose, [REQUEST])
+        assert run(policy.propose, [REQUEST]) == [(Proposal("sound", 1),) * 2]
+
+
+@pytest.mark.parametrize("folders", [0, 1])
+def test_a_lazy_answer_is_there_for_the_next_who_asks(tmp_path: Path, folders: int) -> None:
+    with RunFolder.open(tmp_path, {}) as folder:
+        policy = CachedPolicy(Odd(Proposal(f"{place}", 1) for place in range(2)), *[folder][:folders])
+        answers = [policy.propose([REQUEST]) for _ in range(2)]
+    assert answers == [[(Proposal("0", 1), Proposal("1", 1))]] * 2
 
 
 def test_requests_that_cross_do_not_wait_for_each_other_for_ever() -> None:

@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -328,3 +329,28 @@ def test_an_agent_that_ignores_exhaustion_has_no_answer(toy: ModuleType) -> None
     result = toy.one(plain, budget=Budget(calls=2))
     assert (result.result, result.exhausted, result.error) == (None, True, None)
     assert result.usage.calls == 2
+
+
+@pytest.mark.parametrize("parallel", [0, -1, None, 1.5, "two"])
+def test_what_takes_no_call_at_a_time_is_refused_and_waited_for_by_nobody(
+    toy: ModuleType, parallel: Any
+) -> None:
+    lame, model = toy.ToyPolicy(), toy.ToyModel()
+    lame.parallel = model.parallel = parallel
+    with pytest.raises(UsageError, match=r"ToyPolicy\.parallel must be a whole number of at least 1, got"):
+        toy.one(greedy, lame)
+    with pytest.raises(UsageError, match=r"ToyModel\.parallel"):
+        Driver(model, toy.ToyPolicy()).run([Task("p", greedy)])
+    own = [Task("p", greedy, policy=lame), Task("r", greedy), Task("s", greedy, policy=toy.ToyPolicy())]
+    errors = [found.error for found in Driver(toy.ToyModel(), toy.ToyPolicy()).run(own)]
+    assert [type(error) for error in errors] == [UsageError, type(None), type(None)]
+
+
+def test_a_turn_without_an_end_ends_its_task(toy: ModuleType) -> None:
+    def endless(problem: Problem, root: State, /) -> Search:
+        yield (Propose(root) for _ in count())  # pyright: ignore[reportReturnType]
+        return SearchResult(None)
+
+    found = toy.one(endless)
+    assert "more than 100,000 queries in one turn" in str(found.error)
+    assert found.usage.calls == 0

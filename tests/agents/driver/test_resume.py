@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -16,11 +17,12 @@ from o1coder_gym.agents.driver.replies import (
     write_proposals,
     write_transition,
 )
-from o1coder_gym.errors import JournalError, PolicyError
+from o1coder_gym.errors import BudgetExhausted, JournalError, PolicyError
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
+from o1coder_gym.queries import Advance, Propose, Search
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
-from o1coder_gym.types import ActionType, Proposal, State, Step
+from o1coder_gym.types import ActionType, Problem, Proposal, SearchResult, State, Step
 from tests.examples import examples
 
 SCRIPT = str(Path(__file__).parents[1] / "resumable_run.py")
@@ -96,11 +98,40 @@ def test_time_that_ran_out_stays_run_out(toy: ModuleType, tmp_path: Path) -> Non
 def test_a_journal_of_another_search_is_refused(toy: ModuleType, tmp_path: Path) -> None:
     with RunFolder.open(tmp_path, {}) as folder:
         Driver(toy.ToyModel(), toy.ToyPolicy(), journal=folder, seed=0).run([Task("p", mcts)])
-    with (
-        RunFolder.open(tmp_path, {}, resume=True) as folder,
-        pytest.raises(JournalError, match="request 0 is not the one in the journal"),
-    ):
-        Driver(toy.ToyModel(), toy.ToyPolicy(), journal=folder, seed=1).run([Task("p", mcts)])
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        policy = toy.ToyPolicy()
+        (found,) = Driver(toy.ToyModel(), policy, journal=folder, seed=1).run([Task("p", mcts)])
+    assert isinstance(found.error, JournalError)
+    assert "request 0 is not the one in the journal" in str(found.error)
+    assert policy.requests == []
+
+
+@pytest.mark.parametrize("kept", [1, 3, 8])
+def test_an_agent_with_chance_of_its_own_costs_no_other_task_its_resume(
+    toy: ModuleType, tmp_path: Path, kept: int
+) -> None:
+    tosses = iter(range(100))
+
+    def moody(problem: Problem, root: State, /) -> Search:
+        with suppress(BudgetExhausted):
+            yield [Propose(root)]
+            yield [Propose(root), Advance(root, f"think {next(tosses)}")]
+            yield [Advance(root, "code 4")]
+        return SearchResult(None)
+
+    tasks = [Task("p", moody, name="moody"), *(Task(f"p{i}", mcts, Budget(tokens=600)) for i in range(3))]
+    expected = toy.answers(Driver(toy.ToyModel(), toy.ToyPolicy()).run(tasks[1:]))
+    with RunFolder.open(tmp_path, {}) as folder:
+        Driver(toy.ToyModel(), toy.ToyPolicy(), journal=folder).run(tasks)
+    journal = tmp_path / "answers.jsonl"
+    rows = list(read_rows(journal))
+    # killed when all of the moody one's answers were there, and some of the others'
+    rows = [row for row in rows if row["task"].startswith("moody") or row["k"] < kept]
+    journal.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        first, *others = Driver(toy.ToyModel(), toy.ToyPolicy(), journal=folder).run(tasks)
+    assert "request 2 is not the one in the journal" in str(first.error)
+    assert toy.answers(others) == expected
 
 
 def test_a_failed_task_goes_on_where_it_failed(toy: ModuleType, tmp_path: Path) -> None:

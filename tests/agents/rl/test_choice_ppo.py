@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import mean, stdev
+from types import SimpleNamespace
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -27,9 +29,10 @@ from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.rewards import linear
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
-from o1coder_gym.types import Outcome, Problem, State, Verdict
+from o1coder_gym.types import Outcome, Problem, Sampling, State, Verdict
 from tests.command_line import call
 
 pytestmark = pytest.mark.slow
@@ -291,6 +294,17 @@ def _last(result) -> list:
     return [(state, PSEUDOCODE.render(result.state.steps[-1], state.depth + 1))]
 
 
+def test_a_chooser_that_was_trained_further_is_loaded_again(tmp_path, monkeypatch) -> None:
+    loads: list[str] = []
+    chooser = SimpleNamespace(features=SimpleNamespace(k=2), sampling=Sampling())
+    monkeypatch.setattr(choice_ppo, "load", lambda path: loads.append(path) or chooser)
+    for written in (1, 1, 2):
+        (tmp_path / choice_ppo.WEIGHTS).touch()
+        os.utime(tmp_path / choice_ppo.WEIGHTS, ns=(written, written))
+        next(choice_ppo.choice_ppo(Problem("p", "q"), State("p"), path=str(tmp_path)))
+    assert len(loads) == 2
+
+
 def test_it_conforms_as_an_agent(world, model, trained) -> None:
     def agent(problem, root):
         return choice_ppo.choice_ppo(problem, root, path=str(trained))
@@ -317,8 +331,11 @@ def test_the_command_trains_compares_and_resumes(world, tmp_path) -> None:
     assert first.exit_code == 0, first.output
     row = json.loads(first.stdout)
     assert (row["steps"], row["learned"]["episodes"], row["out"]) == (128, 20, str(out))
+    begun = input_hashes(f"choice_ppo?path={out}")
     again = call("rl", *options, "--steps", "256", "--alpha", "linear:1,0.5,4", "--resume")
     assert json.loads(again.stdout)["steps"] == 256
+    assert len(begun) == 1
+    assert input_hashes(*begun) != begun  # a benchmark of the shorter training does not go on with this one
     assert [row["steps"] for row in read_rows(out / "evaluations.jsonl")] == [128, 256]
     other = call("rl", *options, "--steps", "256", "--alpha", "0.1", "--resume")
     assert isinstance(other.exception, JournalError)

@@ -1,14 +1,18 @@
 """``o1coder explain``: an answer of a run with the hidden tests that it failed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.reporting.results import RESULTS, ResultRow
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.rows import problem_row_to_json
+from o1coder_gym.reporting.results import RESULTS, ResultRow, read_results
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder
+from o1coder_gym.runs.provenance import file_hashes
 from o1coder_gym.types import Outcome, Usage
 from tests.command_line import call
 
@@ -58,6 +62,21 @@ def test_own_code_by_its_name(run: Path, name: str) -> None:
 
 def test_a_smaller_budget(run: Path) -> None:
     assert "no program" in call("explain", run, TASK, "mcts", "--tokens", 64).stdout
+
+
+def test_answers_are_not_explained_by_other_tests(run: Path, tmp_path: Path) -> None:
+    problems = tmp_path / "own.jsonl"
+    row = load_rows("starter").row(TASK)
+    problems.write_text(json.dumps(problem_row_to_json(row)) + "\n")
+    config = {"problems": str(problems), "task_ids": [TASK], "files": file_hashes(str(problems))}
+    with RunFolder.open(tmp_path / "run", config) as folder:
+        folder.append(RESULTS, *(one.to_row() for one in read_results(run)))
+    assert call("explain", folder.path, TASK, "mcts").exit_code == 0
+    problems.write_text(json.dumps(problem_row_to_json(replace(row, tests=row.tests[1:]))) + "\n")
+    refused = call("explain", folder.path, TASK, "mcts").exception
+    assert isinstance(refused, UsageError)
+    assert "own.jsonl has changed since" in str(refused)
+    assert call("explain", folder.path, TASK, "mcts", "--problems", problems).exit_code == 0
 
 
 @pytest.mark.parametrize(

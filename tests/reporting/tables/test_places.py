@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -124,6 +125,60 @@ def test_one_agent_on_each_side_is_compared_at_every_common_budget(run: Path) ->
     ]
     assert [len(pair.changes.gained) for pair in pairs] == [1, TASKS - 1]
     assert pairs[0].comparison.a == f"{mcts} @ 512 tokens"
+
+
+@pytest.fixture(scope="module")
+def suites(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of two problem sets in two formats, by two agents, and of a part of that."""
+    path = tmp_path_factory.mktemp("suites")
+    settings = {
+        "old": product(("easy", "hard"), ("pseudocode", "vanilla"), ("mcts", "puct")),
+        "new": product(("data/easy", "hard", "more"), ("pseudocode", "vanilla"), ("mcts", "puct")),
+        "part": [("hard", "functions", "mcts")],
+        "other": [("more", "vanilla", "mcts"), ("even more", "vanilla", "mcts")],
+    }
+    for name, found in settings.items():
+        with RunFolder.open(path / name, {}) as folder:
+            for problems, format, agent in found:
+                made = rows(agent, 64, {0} if format == "vanilla" else set())
+                made = [replace(row, problems=problems, format=format, policy="hf:x") for row in made]
+                folder.append(RESULTS, *(row.to_row() for row in made))
+    return path
+
+
+def test_like_is_compared_with_like(suites: Path) -> None:
+    old, new, part = (read_place(f"{suites}/{name}") for name in ("old", "new", "part"))
+    pairs = compare_places([old, new], "greedy")
+    assert len({pair.name for pair in pairs}) == len(pairs) == 8
+    assert {pair.comparison.differing for pair in pairs} == {0}
+    name, against = pairs[0].name, pairs[0].against
+    assert name == f"{new.name}#mcts data/easy pseudocode"
+    assert against == f"{old.name} easy pseudocode"
+    # a format that the other has not is compared with those that it has, on the problems of both
+    assert [pair.name for pair in compare_places([part, old], "greedy")] == [
+        f"{old.name}#mcts hard pseudocode",
+        f"{old.name}#mcts hard vanilla",
+    ]
+
+
+def test_problems_that_were_edited_between_two_runs_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, digest in {"old": "a", "same": "a", "new": "b"}.items():
+        with RunFolder.open(
+            tmp_path / name, {"files": {f"{name}/toy": digest, "tests.jsonl": name}}
+        ) as folder:
+            folder.append(RESULTS, *(row.to_row() for row in rows("mcts", 64, {0})))
+    compare(CompareSettings(a=f"{tmp_path}/old", b=f"{tmp_path}/new", others=(f"{tmp_path}/same",)))
+    told = capsys.readouterr().err
+    assert told.count("toy was another file in") == told.count("another file") == 1
+    assert f"in {tmp_path}/new than in {tmp_path}/old" in told
+
+
+def test_other_problems_are_told(suites: Path) -> None:
+    places = [read_place(f"{suites}/{name}") for name in ("old", "other")]
+    with pytest.raises(UsageError, match=r"other and .*old have no problem in common"):
+        compare_places(places, "greedy")
 
 
 @pytest.mark.parametrize(
