@@ -222,7 +222,9 @@ def test_the_grid_is_that_of_the_largest_budget():
     pytest.importorskip("matplotlib")
     budgets = {Outcome.RUNTIME_ERROR: Budget(512, executions=2), Outcome.PASS: Budget(512, executions=8)}
     rows = [replace(row("p/0", "mcts", outcome, 512), budget=one) for outcome, one in budgets.items()]
-    assert problems_figure(rows).axes[0].collections[0].get_array().tolist() == [[1.0]]
+    cells = problems_figure(rows).axes[0].collections[0].get_array()
+    assert cells is not None
+    assert cells.tolist() == [[1.0]]
     page = report_page(make_report(rows))
     assert '<a title="p/0: solved"' in page or '<i title="p/0: solved"' in page
     assert page.index("512 tokens, 8 executions per") < page.index("512 tokens, 2 executions per")
