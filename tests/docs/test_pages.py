@@ -73,6 +73,7 @@ def test_reinforcement_learning_libraries_train_on_choices(
     sizes = {
         "n_steps=32, batch_size=32": "n_steps=8, batch_size=8",
         "learn(32)": "learn(8)",
+        "max_tokens=96": "max_tokens=16",
     }
     names = run("rl_libraries.md", sizes | {"range(16)": "range(4)"})
     assert names["ppo"].num_timesteps == 8
