@@ -102,7 +102,7 @@ def test_ranks_that_resume_in_a_later_epoch_go_on_in_its_order(
 
     first, second = ([batch.tolist() for batch in loader(epoch)] for epoch in (0.0, 1.0))
     assert first != second
-    resumed = skip_first_batches(loader(1.5), 2)  # as transformers do
+    resumed: Any = skip_first_batches(loader(1.5), 2)  # as transformers do
     resumed.set_epoch(1)
     assert [batch.tolist() for batch in resumed] == second[2:]
 
