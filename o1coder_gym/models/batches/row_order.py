@@ -64,9 +64,9 @@ class NeighbourOrder:
 class FilledOrder:
     """An order of rows in each epoch, followed by the idle rows.
 
-    It asks for the epoch itself: accelerate 1.15 hands the epoch down to an order, but not where it has cut
-    the order for several ranks and a resumed training skips what was learned. Those ranks would go through
-    the rest of the first epoch again.
+    It asks for the epoch itself: accelerate 1.15 hands the epoch down to any order but its own only as far as
+    two wrappers, and one that is cut for several ranks has three where a resumed training skips what was
+    learned. Those ranks would go through the rest of the first epoch again.
     """
 
     def __init__(self, order: Any, idle: int, epoch: Callable[[], int]) -> None:
@@ -121,8 +121,9 @@ def order_rows(trainer: Any, rows: int, *, neighbours: bool) -> None:
         rows: How many of them are not idle.
         neighbours: Whether rows that begin alike stand in one forward pass, see `NeighbourOrder`.
     """
-    if not neighbours and ranks.count() == 1:
-        return  # transformers' own order
+    idle = len(trainer.train_dataset) - rows
+    if not neighbours and not idle:
+        return  # transformers' own order, of which ranks take the forward passes in turn
 
     def order(_: Any = None) -> Any:
         if neighbours:
@@ -133,6 +134,6 @@ def order_rows(trainer: Any, rows: int, *, neighbours: bool) -> None:
             from accelerate.data_loader import SeedableRandomSampler
 
             chosen = SeedableRandomSampler(range(rows))  # as accelerate makes it of transformers' own
-        return FilledOrder(chosen, len(trainer.train_dataset) - rows, lambda: int(trainer.state.epoch or 0))
+        return FilledOrder(chosen, idle, lambda: int(trainer.state.epoch or 0))
 
     trainer._get_train_sampler = order
