@@ -64,7 +64,7 @@ def rgb_array(problem: Problem, step_format: StepFormat, cursor: Cursor) -> NDAr
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:
-        raise MissingExtraError("pillow", "plots") from error
+        raise MissingExtraError("pillow", "plots", error) from error
     width, height = SIZE
     middle, bottom = 2 * width // 5, height - _BAR
     offers = [f"[{index}] {offer.proposal.text.strip()}" for index, offer in enumerate(cursor.offers)]

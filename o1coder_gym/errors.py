@@ -55,11 +55,14 @@ class PluginError(O1CoderError):
 
 
 class MissingExtraError(O1CoderError):
-    """Raised when an optional dependency is not installed; the message says what to install."""
+    """Raised when an optional dependency cannot be imported; the message says what to install."""
 
-    def __init__(self, package: str, extra: str) -> None:
-        """Args: the import that failed, the extra of this project that brings it."""
-        super().__init__(f"{package} is not installed; run: pip install 'o1coder-gym[{extra}]'")
+    def __init__(self, package: str, extra: str, failure: ImportError | None = None) -> None:
+        """Args: the import that failed, the extra of this project that brings it, how it failed if it did."""
+        # What is installed may refuse the version of another package.
+        missing = failure is None or isinstance(failure, ModuleNotFoundError)
+        told = "is not installed" if missing else f"cannot be imported ({failure})"
+        super().__init__(f"{package} {told}; run: pip install 'o1coder-gym[{extra}]'")
 
 
 def require(extra: str, *packages: str) -> None:

@@ -45,7 +45,7 @@ try:
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 except ImportError as error:
-    raise MissingExtraError("stable-baselines3", "sb3") from error
+    raise MissingExtraError("stable-baselines3", "sb3", error) from error
 
 ALGORITHMS: Mapping[str, type[PPO] | type[MaskablePPO]] = {"maskable_ppo": MaskablePPO, "ppo": PPO}
 WEIGHTS, DESCRIPTION, LOGS = "policy.zip", "choice.json", "tensorboard"

@@ -35,7 +35,7 @@ try:
 
     from o1coder_gym.models.training.pairs import PairTrainer
 except ImportError as error:
-    raise MissingExtraError("trl", "train") from error
+    raise MissingExtraError("trl", "train", error) from error
 
 
 def train_dpo(

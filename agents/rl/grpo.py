@@ -49,7 +49,7 @@ try:
     from trl import GRPOConfig, GRPOTrainer
     from trl.trainer import grpo_trainer
 except ImportError as error:
-    raise MissingExtraError("trl", "train") from error
+    raise MissingExtraError("trl", "train", error) from error
 
 _OF_TOKENS = ("clipped_ratio", "mean_terminated_length", "min_terminated_length", "max_terminated_length")
 """TRL's figures about the last token of a completion; steps end at a boundary, not at a token."""

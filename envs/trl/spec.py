@@ -83,7 +83,7 @@ class O1CoderSpec:
         try:
             from datasets import Dataset
         except ImportError as error:
-            raise MissingExtraError("datasets", "train") from error
+            raise MissingExtraError("datasets", "train", error) from error
         steps = self._model.max_steps
         return Dataset.from_list(
             rows(self._problems, format=self._format, tests=self._tests, max_steps=steps)

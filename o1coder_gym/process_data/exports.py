@@ -145,7 +145,7 @@ def _write_table(rows: list[dict[str, Any]], name: str, folder: Path, stem: str)
     try:
         from datasets import Dataset
     except ImportError as error:
-        raise MissingExtraError("datasets", "data") from error
+        raise MissingExtraError("datasets", "data", error) from error
     try:
         table = Dataset.from_list(rows)
         if name == "parquet":

@@ -310,7 +310,7 @@ def draw_reliability(bins: Sequence[Bin], path: Path, title: str) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError("matplotlib", "plots") from error
+        raise MissingExtraError("matplotlib", "plots", error) from error
     figure = Figure(figsize=(4.5, 5), layout="constrained")
     rates, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     scores = [one.score for one in bins]

@@ -1,6 +1,7 @@
 """The free-text environments over a toy world: episodes, observations, info, errors, alpha."""
 
 import json
+import sys
 
 import gymnasium
 import numpy as np
@@ -11,7 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import DelayObservation, FrameStackObservation, TimeLimit
 
 from o1coder_gym.envs import ReasoningEnv, Settings, TextEnv, TextInteraction
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import MissingExtraError, UnknownNameError, UsageError
 
 KEYS = {
     "task_id",
@@ -201,6 +202,18 @@ def test_renderings_show_the_chain(toy, capsys) -> None:
     human.reset(seed=0, options={"task_id": "toy/1"})
     human.step(toy.good)
     assert "Question 1?" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [(None, "pillow is not installed"), (sys, r"pillow cannot be imported \(cannot import name 'Image'")],
+)
+def test_a_picture_without_pillow_says_why(toy, monkeypatch, found, told) -> None:
+    env = toy.text(render_mode="rgb_array")
+    env.reset(seed=0)
+    monkeypatch.setitem(sys.modules, "PIL", found)
+    with pytest.raises(MissingExtraError, match=rf"{told}.*o1coder-gym\[plots\]"):
+        env.render()
 
 
 def test_the_judge_is_asked_once_per_program(toy) -> None:

@@ -190,7 +190,7 @@ class NCCLTransfer:
         try:
             return _asked(server, connect)
         except ImportError as error:
-            raise MissingExtraError("vllm", "vllm") from error
+            raise MissingExtraError("vllm", "vllm", error) from error
 
 
 def _broadcast(client: Any, learner: Any) -> None:
