@@ -59,7 +59,7 @@ from o1coder_gym.runs.journal import RunFolder
 from o1coder_gym.runs.provenance import config_hash, file_hashes
 from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import load_format
-from o1coder_gym.types import State, Submission, Usage
+from o1coder_gym.types import Outcome, State, Submission, Usage
 from o1coder_gym.types.protocols import Judge, Policy
 
 RANDOM_PICK = "best_of_n_random"
@@ -401,7 +401,12 @@ class _Answers:
     def _oracle(self, task_id: str, blind: _Answer, programs: Sequence[State]) -> _Answer:
         """Chooses among the programs of a blind control with the hidden tests."""
         verdicts = self._evaluation.evaluate_batch([(task_id, program.code or "") for program in programs])
-        best = max(range(len(programs)), key=lambda place: (verdicts[place].passed, -place), default=None)
+        # One that the judge could not decide may be the solution: without another one it is the choice.
+        ranks = [
+            (one.outcome is Outcome.PASS, one.outcome is Outcome.INFRASTRUCTURE, one.passed, -place)
+            for place, one in enumerate(verdicts)
+        ]
+        best = max(range(len(programs)), key=lambda place: ranks[place], default=None)
         return _Answer(
             agent=blind.agent.replace(RANDOM_PICK, ORACLE, 1),
             budget=blind.budget,
@@ -418,6 +423,7 @@ class _Answers:
         hidden: HiddenVerdict | None = None
         if code is not None:
             hidden = self._evaluation.evaluate(task_id, code)
+        failed = hidden is not None and hidden.outcome is Outcome.INFRASTRUCTURE
         return self._row(
             task_id=task_id,
             agent=answer.agent,
@@ -429,7 +435,8 @@ class _Answers:
             code=code,
             steps=answer.state.depth if answer.state else 0,
             usage=answer.usage,
-            error=answer.error,
+            # An answer that was not judged is none: a resumed run judges it again.
+            error=answer.error or ("the judge failed on the hidden tests" if failed else ""),
             budget=answer.budget,
             timed=answer.timed,
             cut=answer.cut,

@@ -25,6 +25,7 @@ from o1coder_gym.types import (
     ActionType,
     CallTest,
     CheckerTest,
+    Outcome,
     Problem,
     SearchResult,
     State,
@@ -32,6 +33,7 @@ from o1coder_gym.types import (
     Step,
     Submission,
     TestCase,
+    Verdict,
 )
 from o1coder_gym.types.queries import Advance, Propose, Search, advance, propose
 
@@ -199,6 +201,43 @@ def test_it_is_written_down_where_the_time_went(tmp_path: Path) -> None:
         assert seconds["hidden_tests"] > 0
     found = read_profile(tmp_path / "run")
     assert found["greedy"]["requests"] == rows[0]["seconds"]["requests"] + rows[2]["seconds"]["requests"]
+
+
+class Down:
+    """A judge that fails on the hidden tests of some programs while it is down."""
+
+    def __init__(self, *codes: str) -> None:
+        self.inside, self.codes = default_judge(), codes
+
+    def evaluate(self, submissions: Sequence[Submission], /) -> list[Verdict]:
+        return [
+            Verdict(Outcome.INFRASTRUCTURE) if len(one.tests) > 1 and one.code in self.codes else verdict
+            for one, verdict in zip(submissions, self.inside.evaluate(submissions), strict=True)
+        ]
+
+
+@pytest.mark.parametrize("agent", ["greedy", "best_of_n_random:n=3"])
+def test_what_the_judge_could_not_decide_is_judged_when_the_run_goes_on(tmp_path: Path, agent: str) -> None:
+    plan = Plan("toy", ("toy/0",), (agent,), "scripted:memory", "pseudocode", Budget(tokens=200))
+    judge = Down(TRUTH)
+    for left in (1, 0):
+        with RunFolder.open(tmp_path, plan.to_row(), resume=True) as opened:
+            run_plan(plan, ROWS[:1], Tools(scripted(TRUTH), judge), opened, lambda row: None)
+        found = read_results(tmp_path)
+        assert {bool(row.error) for row in found} == {bool(left)}
+        assert {row.counted for row in found} == {row.solved for row in found} == {not left}
+        judge.codes = ()
+
+
+def test_the_oracle_is_not_known_while_a_program_that_may_be_right_is_undecided(tmp_path: Path) -> None:
+    agents, codes = ["best_of_n_random:n=20"], scripted(ECHO, TRUTH)
+    rows = {}
+    for down in ((), (ECHO,), (TRUTH,)):
+        plan = Plan("toy", ("toy/0",), tuple(agents), "scripted:memory", "pseudocode", Budget(tokens=2000))
+        with RunFolder.open(tmp_path / str(len(rows)), plan.to_row()) as opened:
+            found = run_plan(plan, ROWS[:1], Tools(codes, Down(*down)), opened, lambda row: None)
+        (rows[down],) = [(row.solved, row.counted) for row in found if row.agent.startswith("oracle")]
+    assert rows == {(): (True, True), (ECHO,): (True, True), (TRUTH,): (False, False)}
 
 
 def test_what_ended_by_itself_says_so(tmp_path: Path) -> None:

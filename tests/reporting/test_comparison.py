@@ -120,6 +120,19 @@ def test_results_are_read_from_all_parts_of_a_run(tmp_path: Path) -> None:
         read_results(tmp_path / "shard-7")
 
 
+def test_a_part_in_which_all_has_failed_is_read_too(tmp_path: Path) -> None:
+    failed = replace(row(1, "mcts", False), outcome=None, code=None, error="policy: gone")
+    for name, file, found in (
+        ("whole", RESULTS, row(0, "mcts", True).to_row()),
+        ("lost", FAILURES, failed.to_row()),
+        ("synthesis", FAILURES, {"task_id": "p/2", "seed": 0, "error": "policy: gone"}),
+    ):
+        with RunFolder.open(tmp_path / name, {}) as folder:
+            folder.append(file, found)
+    assert read_results(tmp_path) == [row(0, "mcts", True), failed]
+    assert read_results(tmp_path / "lost") == [failed]
+
+
 @pytest.mark.parametrize(
     ("wins", "conclusion"), [(4, TOO_FEW), (5, TOO_FEW), (6, "a solves more"), (8, "a solves more")]
 )

@@ -22,9 +22,9 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.reporting.tree_text import origin, terminal_tree
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.journal import optional_folder
+from o1coder_gym.runs.journal import FILES, optional_folder
 from o1coder_gym.runs.progress import notes, warn
-from o1coder_gym.runs.provenance import input_hashes
+from o1coder_gym.runs.provenance import file_hashes, input_hashes
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
@@ -79,7 +79,9 @@ class SolveSettings(Checked):
         row |= {"policy": self.policy, "format": self.steps.format, **asdict(self.budget)}
         row |= {"max_steps": self.steps.max_steps, "seed": self.seed, "scorer": self.steps.scorer}
         inputs = input_hashes(self.agent, self.policy, self.steps.scorer)
-        return row | ({"inputs": inputs} if inputs else {})
+        # The verdicts of the journal are those of the file's tests.
+        files = file_hashes(self.problems) if self.prompt is None else {}
+        return row | {name: found for name, found in (("inputs", inputs), (FILES, files)) if found}
 
 
 def solve(settings: SolveSettings) -> int:

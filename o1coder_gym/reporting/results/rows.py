@@ -65,7 +65,7 @@ class ResultRow:
         code: The chosen program, None without one.
         steps: Reasoning steps of the chosen path, the code step included.
         usage: The cost of the search.
-        error: Empty, or one line on why there is no answer.
+        error: Empty, or one line on why there is no answer, or none that was judged.
         problems: Name or path of the problem set.
         policy: Policy spec.
         format: Step format.
@@ -190,8 +190,8 @@ def read_results(folder: Path) -> list[ResultRow]:
         UsageError: When there are none.
         JournalError: When a file is broken.
     """
-    found = sorted(folder.rglob(f"{RESULTS}.jsonl"))
-    failures = [path.with_name(f"{FAILURES}.jsonl") for path in found]
+    # Each by itself: a part in which all has failed has no results.
+    found, failures = (sorted(folder.rglob(f"{name}.jsonl")) for name in (RESULTS, FAILURES))
     try:
         with _no_collection():
             rows = _once(_rows(found))
@@ -228,4 +228,7 @@ def _no_collection() -> Iterator[None]:
 
 def _rows(paths: Iterable[Path]) -> Iterator[ResultRow]:
     for path in paths:
-        yield from map(ResultRow.from_row, read_rows(path))
+        # Failures of a synthesis, which may lie in the folder too, name no agent.
+        yield from (
+            ResultRow.from_row(row) for row in read_rows(path) if path.stem != FAILURES or "agent" in row
+        )

@@ -19,10 +19,10 @@ from o1coder_gym.agents.driver.replies import (
 )
 from o1coder_gym.errors import BudgetExhausted, JournalError, PolicyError
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
-from o1coder_gym.queries import Advance, Propose, Search
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.types import ActionType, Problem, Proposal, SearchResult, State, Step
+from o1coder_gym.types.queries import Advance, Propose, Search
 from tests.examples import examples
 
 SCRIPT = str(Path(__file__).parents[1] / "resumable_run.py")

@@ -48,6 +48,17 @@ def test_no_code_within_the_budget_is_exit_status_one(o1coder, problems, script)
     assert "no code was committed" in done.stderr
 
 
+def test_a_run_does_not_go_on_with_other_tests(o1coder, problems, script, tmp_path):
+    words = ["solve", "toy/double", "--problems", problems, "--policy", f"scripted:{script}"]
+    words += ["--agent", "greedy", "--out", tmp_path / "run", "--resume", "--json"]
+    answers = [json.loads(o1coder(*words).stdout)["state"] for _ in range(2)]
+    assert answers[0] == answers[1]
+    row, *others = problems.read_text().splitlines(keepends=True)
+    public = json.dumps(json.loads(row) | {"public_tests": []})
+    problems.write_text(public + "\n" + "".join(others))
+    assert "differs in: files" in o1coder(*words).stderr
+
+
 def test_unknown_problem_is_named(o1coder, problems, script):
     done = o1coder("solve", "toy/none", "--problems", problems, "--policy", f"scripted:{script}")
     assert done.returncode == 2
