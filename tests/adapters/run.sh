@@ -49,7 +49,7 @@ make_environment() {
   [ ! -e "$venvs/$1/.ready" ] || return 0
   $python -m venv "$venvs/$1"
   # shellcheck disable=SC2046
-  install "$venvs/$1" pytest pytest-timeout httpx --editable "$root" $(packages "$1")
+  install "$venvs/$1" --editable "$root[adapters-test]" $(packages "$1")
   [ -z "$(alone "$1")" ] || install "$venvs/$1" --no-deps "$(alone "$1")"
   touch "$venvs/$1/.ready"
 }
