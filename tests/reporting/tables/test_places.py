@@ -228,8 +228,9 @@ def test_the_table_fits_the_terminal(run: Path, width: int) -> None:
     assert all(line in whole for line in LEGEND.splitlines())  # not folded to the width of the table
 
 
-def test_a_part_whose_names_say_the_budget_has_no_heading(run: Path) -> None:
-    places = [read_place(f"{run}#{end}") for end in ("mcts@1024", "greedy@512", "greedy")]
+def test_a_part_whose_names_say_the_budget_has_no_heading(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parent)  # a long path would be folded
+    places = [read_place(f"{run.name}#{end}") for end in ("mcts@1024", "greedy@512", "greedy")]
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(comparison_table(compare_places(places, "greedy"), 120))
     shown = [line.strip() for line in console.export_text().splitlines()]
