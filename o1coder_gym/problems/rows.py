@@ -230,8 +230,13 @@ def _text(value: object) -> str:
     return _string(value)
 
 
+def is_name(text: str) -> bool:
+    """Returns whether a Python function can have this name, as an entry point needs."""
+    return text.isidentifier() and not iskeyword(text)
+
+
 def _identifier(value: object) -> str:
-    if not _string(value).isidentifier() or iskeyword(_string(value)):
+    if not is_name(_string(value)):
         raise ValueError(f"{value!r} is not a Python name")
     return _string(value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from keyword import iskeyword
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -14,6 +13,7 @@ from o1coder_gym.adapters.judge_service.sandbox_fusion import MOST_MB, MOST_S
 from o1coder_gym.adapters.scoring import GroundTruth, case_row
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.formats.reading.fields import syntax_fault
+from o1coder_gym.problems.rows import is_name
 from o1coder_gym.types import CallTest, CheckTest, Limits, Submission, Verdict
 
 
@@ -39,7 +39,7 @@ class Program(BaseModel):
     @field_validator("entry_point")
     @classmethod
     def _is_a_name(cls, name: str | None) -> str | None:
-        if name is not None and (not name.isidentifier() or iskeyword(name)):
+        if name is not None and not is_name(name):
             raise ValueError("is not the name of a function")
         return name
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from keyword import iskeyword
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from o1coder_gym.agents import TaskResult
 from o1coder_gym.problems.formats.reading.test_code import called_by
+from o1coder_gym.problems.rows import is_name
 from o1coder_gym.types import ActionType, Step, Transition, Usage
 
 MOST_MESSAGES = 64
@@ -99,7 +99,7 @@ class Asked(BaseModel):
     @field_validator("entry_point")
     @classmethod
     def _is_a_name(cls, name: str | None) -> str | None:
-        if name is not None and (not name.isidentifier() or iskeyword(name)):
+        if name is not None and not is_name(name):
             raise ValueError("must be the name of a Python function")
         return name
 

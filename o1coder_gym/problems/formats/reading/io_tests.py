@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from keyword import iskeyword
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.formats.reading.fields import decoded, get, wrong
+from o1coder_gym.problems.rows import is_name
 from o1coder_gym.types import CallTest, StdioTest, TestCase
 
 Pairs: TypeAlias = Sequence[tuple[Any, Any]]
@@ -73,7 +73,7 @@ def function_name(value: Any, name: str) -> str:
     """
     if isinstance(value, str):
         method = value.rpartition(".")[2]
-        if method.isidentifier() and not iskeyword(method):
+        if is_name(method):
             return method
     raise wrong(name, f"{value!r:.60} is not the name of a function")
 
