@@ -1,7 +1,6 @@
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -144,23 +143,18 @@ def test_equal_requests_in_flight_are_computed_once(threads: int, failing: bool)
     assert sorted(request.seed for request in inside.requests) == [7] * (1 + failing) + [8]
 
 
-@contextmanager
-def daemon() -> Iterator[Callable[..., Any]]:
-    """Yields a call in a thread that may hang without keeping the tests from ending."""
+def within_seconds(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls it in a thread that may hang without keeping the tests from ending."""
+    found: Future[Any] = Future()
 
-    def run(function: Callable[..., Any], *arguments: Any) -> Any:
-        found: Future[Any] = Future()
+    def work() -> None:
+        try:
+            found.set_result(function(*arguments))
+        except BaseException as error:  # raised again in the test's thread
+            found.set_exception(error)
 
-        def work() -> None:
-            try:
-                found.set_result(function(*arguments))
-            except BaseException as error:
-                found.set_exception(error)
-
-        threading.Thread(target=work, daemon=True).start()
-        return found.result(10)
-
-    yield run
+    threading.Thread(target=work, daemon=True).start()
+    return found.result(10)
 
 
 class Odd:
@@ -177,20 +171,20 @@ class Odd:
     "answer", [None, (), (Proposal("one", 1),), "text", (Proposal("x", -1),) * 2], ids=str
 )
 def test_what_breaks_the_contract_is_asked_again(tmp_path: Path, answer: Any) -> None:
-    with RunFolder.open(tmp_path, {}) as folder, daemon() as run:
+    with RunFolder.open(tmp_path, {}) as folder:
         policy = CachedPolicy(Odd(answer), folder)
-        assert run(policy.propose, [REQUEST]) == [answer]  # for the driver to name its fault
-        assert run(policy.propose, [REQUEST]) == [(Proposal("sound", 1),) * 2]
+        assert within_seconds(policy.propose, [REQUEST]) == [answer]  # for the driver to name its fault
+        assert within_seconds(policy.propose, [REQUEST]) == [(Proposal("sound", 1),) * 2]
 
 
 def test_a_disk_that_is_full_blocks_no_later_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with RunFolder.open(tmp_path, {}) as folder, daemon() as run:
+    with RunFolder.open(tmp_path, {}) as folder:
         policy = CachedPolicy(Odd((Proposal("lost", 1),) * 2), folder)
         with monkeypatch.context() as full:
             full.setattr(folder, "append", lambda *_: (_ for _ in ()).throw(JournalError("full")))
             with pytest.raises(JournalError):
-                run(policy.propose, [REQUEST])
-        assert run(policy.propose, [REQUEST]) == [(Proposal("sound", 1),) * 2]
+                within_seconds(policy.propose, [REQUEST])
+        assert within_seconds(policy.propose, [REQUEST]) == [(Proposal("sound", 1),) * 2]
 
 
 @pytest.mark.parametrize("folders", [0, 1])
