@@ -1,4 +1,4 @@
-"""vLLM in process: it batches continuously and caches prefixes itself.
+"""vLLM in process: requests join its batch as they come, and it caches prefixes itself.
 
 Importing this module is light; vLLM and the weights are loaded by the first request. On a CPU it runs with
 one thread per core and blocks of 32 tokens; preloading tcmalloc and Intel's OpenMP makes it faster still,
@@ -22,6 +22,7 @@ from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.token_text import TokenText
 from o1coder_gym.policies.vllm.own_thread import OwnThread
+from o1coder_gym.policies.vllm.running_batch import RunningBatch
 from o1coder_gym.specs.parameters import AtLeastOne, Share, check_fields
 from o1coder_gym.steps.formats import Prompt
 
@@ -79,9 +80,11 @@ class VLLMEngine:
         require("vllm", "vllm")
         self._name = name
         self._settings = settings
+        self.parallel = settings.max_rows
         self._meter = Meter()
         # vLLM binds the thread that loads it to one core, and all threads begun from there with it.
         self._thread = OwnThread("vllm")
+        self._batch = RunningBatch(self._thread)
         self._lock = threading.Lock()
         self._loaded: tuple[Any, TokenText] | None = None
         self._broken = False
@@ -111,7 +114,7 @@ class VLLMEngine:
     def forget(self) -> None:
         """Drops all kept prefixes."""
         engine, _ = self._ready()
-        self._thread.call(engine.reset_prefix_cache)
+        self._batch.alone(engine, engine.reset_prefix_cache)
 
     def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
         """Answers all requests; vLLM makes the batches.
@@ -125,30 +128,25 @@ class VLLMEngine:
         if longest >= self._settings.context:
             context = self._settings.context
             raise PromptTooLongError(f"the prompt has {longest} tokens; the context is {context}")
-        engine, _ = self._ready()
-        asked = time.monotonic()
-        outputs = self._thread.call(lambda: self._run(engine, requests, asked))
+        outputs = self._run(requests)
         return [self._read(*pair) for pair in zip(requests, outputs, strict=True)]
 
-    def _run(self, engine: Any, requests: Sequence[Generate], asked: float) -> list[list[Any]]:
+    def _run(self, requests: Sequence[Generate]) -> list[list[Any]]:
         """Returns vLLM's outputs, one per continuation: only then does each report its cached tokens."""
-        begun = time.monotonic()
-        if self._broken:
+        engine, text = self._ready()
+        asked = time.monotonic()
+        if self._broken or self._batch.failed:
             raise PolicyError("vLLM failed in an earlier request; continue a run folder with --resume")
         failure = importlib.import_module("vllm.exceptions").VLLMError
         prompts = [{"prompt_token_ids": list(one.prompt_ids)} for one in requests for _ in range(one.n)]
-        ends = sorted(end_tokens(None, self._ready()[1].tokenizer))
+        ends = sorted(end_tokens(None, text.tokenizer))
         samplings = [_sampling(one, sample, ends) for one in requests for sample in range(one.n)]
         try:
-            answers = engine.generate(prompts, samplings, use_tqdm=False, lora_request=self._adapter)
-            outputs = iter(answers)
+            outputs = iter(self._batch.answer(engine, prompts, samplings, self._adapter))
         except (failure, RuntimeError, ValueError) as error:
             raise PolicyError(f"vLLM failed: {error}") from error
-        finally:
-            # Requests left inside would be answered to the next caller.
-            self._broken = engine.llm_engine.has_unfinished_requests()
         self._meter.add_batch(len(prompts))
-        self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
+        self._meter.add(requests=len(requests), busy_s=time.monotonic() - asked)
         return [list(itertools.islice(outputs, one.n)) for one in requests]
 
     def _read(self, request: Generate, outputs: Sequence[Any]) -> tuple[Completion, ...]:

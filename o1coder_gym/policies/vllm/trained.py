@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ class TrainedVLLM(VLLMEngine):
         self._lora_rank = lora_rank
         self._sleeps = sleeps
         self._wakers = 0
+        self._counting = threading.Lock()
 
     def _arguments(self) -> dict[str, Any]:
         """Returns further arguments of `vllm.LLM`."""
@@ -91,7 +93,7 @@ class TrainedVLLM(VLLMEngine):
                 engine.reset_prefix_cache()
 
             try:
-                self._thread.call(work)
+                self._batch.alone(engine, work)
             except (RuntimeError, ValueError, KeyError, AttributeError, OSError) as error:
                 # Half of the weights may be new.
                 self._broken = True
@@ -102,17 +104,19 @@ class TrainedVLLM(VLLMEngine):
     def awake(self) -> Iterator[None]:
         """Keeps weights and cache on the device while the context lasts; contexts may be nested."""
         engine, _ = self._ready()
-        if self._sleeps and not self._wakers:
-            self._thread.call(engine.wake_up)
-        self._wakers += 1
+        with self._counting:  # calls come from several threads
+            if self._sleeps and not self._wakers:
+                self._batch.alone(engine, engine.wake_up)
+            self._wakers += 1
         try:
             yield
         finally:
-            self._wakers -= 1
-            if self._sleeps and not self._wakers:
-                # Level 1: weights wait in the memory of the machine. They are sampled with again before the
-                # next come, where a training is watched on held-out problems.
-                self._thread.call(lambda: engine.sleep(level=1))
+            with self._counting:
+                self._wakers -= 1
+                if self._sleeps and not self._wakers:
+                    # Level 1: weights wait in the memory of the machine. They are sampled with again before
+                    # the next come, where a training is watched on held-out problems.
+                    self._batch.alone(engine, lambda: engine.sleep(level=1))
 
     def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
         """Answers all requests, see `VLLMEngine`; wakes up for it."""
@@ -124,7 +128,7 @@ class TrainedVLLM(VLLMEngine):
         with self._lock:
             loaded, self._loaded, self._broken = self._loaded, None, True
         if loaded is not None:
-            self._thread.call(loaded[0].llm_engine.engine_core.shutdown)
+            self._batch.alone(loaded[0], loaded[0].llm_engine.engine_core.shutdown)
             del loaded
             gc.collect()
 

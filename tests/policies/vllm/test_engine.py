@@ -91,14 +91,14 @@ def check_command_line(spec, folder):
         "--agent",
         "greedy",
         "--tokens",
-        "96",
+        "512",
         "--json",
     ]
     solved = call(*solve)
     assert solved.exit_code == 0, solved.stderr
     answer = json.loads(solved.stdout)
     assert answer["code"]
-    assert 0 < answer["usage"]["tokens"] <= 96
+    assert 0 < answer["usage"]["tokens"] <= 512
     bench = ["bench", "--policy", spec, "--limit", "2", "--tokens", "200", "--out", str(folder), "--json"]
     agents = ["greedy", "mcts:width=2,simulations=4,max_tokens=48"]
     done = call(*bench, *(part for agent in agents for part in ("--agent", agent)))
