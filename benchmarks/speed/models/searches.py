@@ -73,7 +73,8 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     kept = given.out / "rows.jsonl"
     rows = [*read_rows(kept)]
-    for turn, side in product(range(given.turns), given.side):
+    turns: list[tuple[int, str]] = [*product(range(given.turns), given.side)]
+    for turn, side in turns:
         name, _, place = side.partition("=")
         checkout, _, policy = place.partition(",")
         if sum(row["side"] == name for row in rows) > turn:
