@@ -60,7 +60,7 @@ class RLSettings(Checked):
         temperature: Of sampling; no top-k or top-p, so that the samples are the policy's own.
         max_tokens: Tokens per step at most.
         save_every: Batches between two checkpoints.
-        validate_every: Batches between two looks at the held-out problems; 0 never.
+        validate_every: Batches between two measurements on the held-out problems; 0: never.
         dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
         seed: Of order, samples and adapters.
         template_arguments: Variables of the chat template; the trained model's template keeps them.
@@ -150,7 +150,7 @@ class DPOSettings(Checked):
         epochs: Passes over the pairs.
         batch_size: Pairs per optimizer step.
         rows_at_once: Pairs per forward pass; divides the batch.
-        group_prefixes: Pairs that begin alike stand in one forward pass, see `TrainingSettings`.
+        group_prefixes: Put pairs with a common beginning into one forward pass, see `TrainingSettings`.
         pairs: Pairs at most, those of largest margin; 0 takes all.
         max_length: Longest pair in tokens; longer ones are left out.
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.

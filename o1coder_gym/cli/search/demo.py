@@ -34,7 +34,7 @@ class DemoSettings(Checked):
 
 
 def demo(settings: DemoSettings) -> None:
-    """Watch a tree search solve what greedy decoding fails, and see whether it pays."""
+    """Watch a tree search solve problems that greedy decoding fails, and see whether it pays."""
     model, policy, seed, run = settings.model, settings.policy, settings.seed, settings.run
     if model is not None and policy is not None:
         raise UsageError("--model NAME is short for --policy hf:NAME; give one of them")

@@ -22,9 +22,9 @@ class RunSection(Checked):
 
     Attributes:
         model: Known name, Hub id or folder of the first policy.
-        iterations: Turns of the loop at most.
-        expert: SFT in every iteration, each time of the first policy on all paths so far: expert iteration.
-        patience: Ends after so many iterations without a gain on validation; 0: never.
+        iterations: Iterations of the loop at most.
+        expert: Expert iteration: in every iteration, SFT of the first policy on all paths so far.
+        patience: End after this many iterations without a gain on validation; 0: never.
         format: Step format.
         max_steps: Steps per episode.
         max_tokens: Tokens per step.
@@ -59,7 +59,8 @@ class ProblemSection(Checked):
         train: Split to learn from.
         validation: Split that decides when to stop.
         test: Split that is measured at the start and at the end only.
-        limit: First N of the training split; 0: all. Few of them are the few gold codes of the RFT variant.
+        limit: First N of the training split; 0: all. A small number makes it the RFT variant, with few
+            reference solutions.
         held_out_limit: First N of the validation and of the test split; 0: all.
     """
 
@@ -78,7 +79,7 @@ class SynthesisSection(Checked):
     Attributes:
         agent: Search agent.
         tokens: Budget per search; 0: none.
-        generator: Makes tests beside the public ones: mutation, or a trained one.
+        generator: Makes tests in addition to the public ones: mutation, or a trained one.
         tests: Tests per problem, for search and RL; 0: none.
         problems: Training problems searched per iteration, the next ones each time; 0: all.
         scored: Whether searches after the first iteration have the PRM as their scorer.

@@ -57,10 +57,10 @@ class HeadSettings(Checked):
     """Model and data.
 
     Attributes:
-        model: Language model whose body stays as it is: name, Hub id or folder.
+        model: Language model whose backbone stays frozen: name, Hub id or folder.
         objectives: May be repeated; none given: all three.
         max_length: Longest chain in tokens; longer ones are left out.
-        dtype: Of the body's weights; auto: float32.
+        dtype: Of the backbone's weights; auto: float32.
     """
 
     data: DataFolder

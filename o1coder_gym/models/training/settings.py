@@ -21,8 +21,8 @@ class TrainingSettings(Checked):
         max_steps: Optimizer steps at most; 0: all.
         batch_size: Rows per optimizer step.
         rows_at_once: Rows per forward pass; divides the batch.
-        group_prefixes: Rows that begin alike stand in one forward pass, which computes what they share once.
-            Faster where prompts have several rows; but a batch is then about fewer prompts, and learns less.
+        group_prefixes: Put rows with a common beginning into one forward pass, which computes the shared part
+            once. Faster where prompts have several rows; but a batch then has fewer prompts, and learns less.
         lora_rank: LoRA on all linear layers; 0 trains all weights.
         max_length: Longest row in tokens; longer ones are left out.
         beta: β of DPO, how strongly the policy is held to the reference.
