@@ -22,7 +22,7 @@ class DemoSettings(Checked):
 
     Attributes:
         model: A language model instead of the tiny one, e.g. qwen2.5-coder-0.5b (fetched, about 400 MB).
-        policy: Likewise, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME.
+        policy: As --model, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME.
         limit: Only the first N held-out problems of the tiny model.
     """
 

@@ -31,8 +31,9 @@ class RunSection(Checked):
         samples: Samples per held-out problem when a policy is measured.
         executor: Where tests are made, problems searched and policies measured, and with GPUs all is
             trained: serial, processes:N, ray:N, ray:ADDRESS?cpus=8&gpus=1.
-        dtype: Of the policy when it searches and is measured; float32 makes results independent of batching.
-        seed: Of everything.
+        dtype: Data type of the policy when it searches and is measured; float32 makes results independent of
+            batching.
+        seed: Seed of everything.
         template_arguments: Variables of the chat template, for searches and all trainings that have none.
     """
 
@@ -83,7 +84,7 @@ class SynthesisSection(Checked):
         tests: Tests per problem, for search and RL; 0: none.
         problems: Training problems searched per iteration, the next ones each time; 0: all.
         scored: Whether searches after the first iteration have the PRM as their scorer.
-        margin: Least difference of a pair's values.
+        margin: Smallest difference of a pair's values.
         validation: Share of the problems whose rows are held out from training.
         rollouts: How often each prefix is completed after its search, outside of the budget; the mean is its
             value. 0: the search's own W / N.

@@ -50,7 +50,7 @@ class ChoiceTraining(Checked):
         steps: Choices to learn from, in all.
         num_envs: Environments side by side.
         rollout: Choices per environment and update.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         episodes: Episodes of the evaluation.
     """
 

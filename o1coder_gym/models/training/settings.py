@@ -16,7 +16,7 @@ class TrainingSettings(Checked):
     """Training.
 
     Attributes:
-        learning_rate: Peak of the schedule, linear decay after a warm-up of 5 % of the steps.
+        learning_rate: Peak learning rate, with linear decay after a warm-up of 5 % of the steps.
         epochs: Passes over the rows; --max-steps cuts them short.
         max_steps: Optimizer steps at most; 0: all.
         batch_size: Rows per optimizer step.
@@ -27,9 +27,9 @@ class TrainingSettings(Checked):
         max_length: Longest row in tokens; longer ones are left out.
         beta: β of DPO, how strongly the policy is held to the reference.
         save_steps: Optimizer steps between two checkpoints.
-        dtype: Of the weights; auto: bfloat16 on a GPU, else float32, for a PRM always float32. A CPU that can
-            multiply in bfloat16 is faster with it; meant for LoRA.
-        seed: Fixes order and initialisation.
+        dtype: Data type of the weights; auto: bfloat16 on a GPU, else float32, for a PRM always float32. A
+            CPU that can multiply in bfloat16 is faster with it; meant for LoRA.
+        seed: Seed of order and initialisation.
         template_arguments: Variables of the chat template, e.g. {"enable_thinking": false}; what is saved
             has them too.
     """
