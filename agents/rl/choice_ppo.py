@@ -64,7 +64,7 @@ class Training:
         steps: Choices to learn from, in all.
         num_envs: Environments side by side.
         rollout: Choices per environment and update.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         entropy: Weight of the entropy bonus.
         seed: Of weights, tasks, proposals and exploration.
         env_id: The environment.

@@ -40,7 +40,7 @@ class RLSettings(Checked):
         episodes: Episodes per problem, a group.
         iterations: Optimizer steps per batch (PPO's epochs); with more than 1 the clipped ratio matters.
         rows_at_once: Episodes per forward pass; divides the batch.
-        learning_rate: Of AdamW, constant.
+        learning_rate: Learning rate of AdamW, constant.
         beta: Weight of the KL divergence from the model that training started from.
         clip: ε of PPO.
         reward: Your own function of an episode in place of φ, FILE.py:NAME or package.module:NAME; see
@@ -57,12 +57,12 @@ class RLSettings(Checked):
         tau_fail: R of any other end.
         fractional: R = τ_fail + (τ_pass − τ_fail)·pass, as in the authors' code, instead of all or nothing.
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.
-        temperature: Of sampling; no top-k or top-p, so that the samples are the policy's own.
+        temperature: Sampling temperature; no top-k or top-p, so that the samples are the policy's own.
         max_tokens: Tokens per step at most.
         save_every: Batches between two checkpoints.
-        validate_every: Batches between two looks at the held-out problems; 0 never.
-        dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
-        seed: Of order, samples and adapters.
+        validate_every: Batches between two measurements on the held-out problems; 0: never.
+        dtype: Data type of the weights; auto: bfloat16 on a GPU, else float32.
+        seed: Seed of order, samples and adapters.
         template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
 
@@ -143,20 +143,20 @@ class DPOSettings(Checked):
     """Training.
 
     Attributes:
-        learning_rate: Of AdamW, constant.
+        learning_rate: Learning rate of AdamW, constant.
         beta: How strongly it is held to the model that training started from.
         imitation: Weight of −log π of the better step over its tokens, beside the loss of DPO (iterative RPO,
             arXiv 2404.19733). DPO sees the difference of a pair alone; without it both steps become unlikely.
         epochs: Passes over the pairs.
         batch_size: Pairs per optimizer step.
         rows_at_once: Pairs per forward pass; divides the batch.
-        group_prefixes: Pairs that begin alike stand in one forward pass, see `TrainingSettings`.
+        group_prefixes: Put pairs with a common beginning into one forward pass, see `TrainingSettings`.
         pairs: Pairs at most, those of largest margin; 0 takes all.
         max_length: Longest pair in tokens; longer ones are left out.
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.
         save_steps: Optimizer steps between two checkpoints.
-        dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
-        seed: Of order and adapters.
+        dtype: Data type of the weights; auto: bfloat16 on a GPU, else float32.
+        seed: Seed of order and adapters.
         template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
 

@@ -102,7 +102,7 @@ class VotesSettings(Checked):
         programs: Files of programs; several are measured one by one, and fitted together.
         out: Run folder; what it holds is not measured again.
         voters: Programs of a problem that vote.
-        tests: Tests asked for per problem.
+        tests: Tests to request per problem.
         limit: Problems of each file.
     """
 

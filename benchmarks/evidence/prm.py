@@ -112,7 +112,7 @@ class NoiseSettings(Checked):
 
     Attributes:
         data: Folder of a synthesis with --rollouts.
-        margin: Least difference of a pair's values.
+        margin: Smallest difference of a pair's values.
     """
 
     data: Path

@@ -91,8 +91,9 @@ def table(found: dict[str, Any]) -> str:
         lines.append(f"| `{one['agent']}` | {rate} | {one['spent']:.0%} |")
     told = (
         f"`{found['command']}`, {found['date']}: the tiny model on {found['problems']} problems that its "
-        f"training held out, {found['tokens']} tokens a problem. Greedy has one program to spend on; "
-        "`best_of_n_random` chooses blindly. " + " ".join(found["sentences"])
+        f"training held out, {found['tokens']} tokens a problem. Greedy stops after one program; "
+        "`best_of_n_random` chooses blindly. "
+        + " ".join(one[0].upper() + one[1:] for one in found["sentences"])
     )
     return "\n".join([*lines, "", textwrap.fill(told, 100, break_on_hyphens=False)])
 

@@ -22,7 +22,10 @@ from o1coder_gym.runs import ranks
 from o1coder_gym.runs.progress import silence
 
 COMMANDS = {
-    "demo": ("search.demo", "Watch a tree search solve what greedy decoding fails, and see whether it pays."),
+    "demo": (
+        "search.demo",
+        "Watch a tree search solve problems that greedy decoding fails, and see whether it pays.",
+    ),
     "solve": ("search.solve", "Solve one problem and watch the reasoning."),
     "bench": ("search.bench", "Compare agents on problem sets at equal budgets, judged on hidden tests."),
     "compare": (
@@ -37,24 +40,27 @@ COMMANDS = {
     "tree": ("search.tree", "Look at search trees: steps, values, visits, tests; two agents side by side."),
     "synthesize": (
         "search.synthesize",
-        "Search problems; turn the trees into data for the policy and the PRM.",
+        "Search problems and turn the search trees into training data for policy and PRM.",
     ),
-    "sft": ("training.sft", "Fine-tune a policy on whole passing paths; only the path has a loss."),
-    "prm": ("training.prm", "Train, measure and ask process reward models."),
-    "rl": ("training.rl", "Reinforcement learning."),
-    "tcg": ("training.tcg", "Measure test generators, train them, choose programs by tests."),
-    "selfplay": ("training.selfplay", "Search, learn from what was found, search again: Algorithm 1."),
+    "sft": ("training.sft", "Fine-tune a policy on the paths whose programs passed."),
+    "prm": ("training.prm", "Train, measure and apply process reward models."),
+    "rl": ("training.rl", "Train a policy, or a chooser among its proposals, by reinforcement learning."),
+    "tcg": ("training.tcg", "Measure and train test generators, and choose programs by tests."),
+    "selfplay": (
+        "training.selfplay",
+        "Search, train on what was found, search again: the paper's Algorithm 1.",
+    ),
     "micro": ("training.micro", "Make micro-problems and train a tiny model that solves some of them."),
     "reproduce": (
         "tools.reproduce",
         "Measure a named result again and compare it with its stored figures.",
     ),
-    "data": ("tools.data", "Look into problem sets and check them."),
-    "models": ("tools.models", "Fetch and find model weights."),
+    "data": ("tools.data", "List, show, check and split problem sets."),
+    "models": ("tools.models", "List, find and fetch model weights."),
     "judge": ("tools.judge", "Run untrusted solutions against all tests of their problems."),
     "attack": ("tools.attack", "Find inputs on which programs of one problem differ."),
     "export": ("tools.export", "Write the search trees of a run as traces of ATIF, verifiers or verl."),
-    "serve": ("tools.serve", "Offer agents to any OpenAI client: chat completions, the reasoning streamed."),
+    "serve": ("tools.serve", "Serve agents to any OpenAI client, with their reasoning streamed."),
     "list": ("tools.listing", "List agents, policies, scorers, … with their parameters, types and defaults."),
     "doctor": (
         "tools.doctor",
@@ -70,8 +76,8 @@ SHELLS: tuple[Literal["bash", "zsh", "fish"], ...] = ("bash", "zsh", "fish")
 _HELP = "Code reasoning as a decision process: solve, search, benchmark, train."
 
 
-_EPILOGUE = """Everywhere: --quiet leaves out progress and remarks, --verbose logs and traces errors.
-eval "$(o1coder completion bash)" completes words; zsh and fish likewise."""
+_EPILOGUE = """All commands: --quiet hides progress and remarks, --verbose logs and prints tracebacks.
+eval "$(o1coder completion bash)" turns on completion; zsh and fish likewise."""
 
 
 def _front_desk() -> App:

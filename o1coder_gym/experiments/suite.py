@@ -94,15 +94,16 @@ class Suite(Checked):
         formats: Step format: pseudocode, functions or vanilla; may be repeated.
         agents: An agent, e.g. mcts or mcts?c=1.4&evaluate=mixed; may be repeated.
         select: How agents choose: public, tests, codet, majority; may be repeated. ``public+codet`` breaks
-            the ties of the first by the second. None: each agent chooses as it does.
-        tokens: Generated tokens, or none. 512,1024,2048 runs the largest and reads the answers within the
-            others off it.
+            the ties of the first by the second. None: each agent chooses by its own rule.
+        tokens: Generated tokens, or none. 512,1024,2048 runs the largest and derives the answers within the
+            others from it.
         calls: Sampled steps; a list as with tokens.
         executions: Judged programs; a list likewise.
         prompt_tokens: Prompt tokens that the policy computes; a list likewise.
         scorer_tokens: Tokens that the step scorer reads; a list likewise.
         flops: FLOPs of policy and scorer, 2 per weight and token, e.g. 5e12; a list likewise.
-        within_flops: A second axis: answers within so many FLOPs are read off the run of the most tokens too.
+        within_flops: A second axis: answers within so many FLOPs are derived from the run of the most tokens
+            too.
         seconds: Wall-clock seconds.
         seed: The first run seed.
         seeds: Number of seeds, from seed up.

@@ -30,10 +30,12 @@ PolicySpec: TypeAlias = Annotated[
 ]
 SetName: TypeAlias = Annotated[str, Meaning("Name or path of a problem set.")]
 PushToHub: TypeAlias = Annotated[str | None, Meaning("Repository to push the model to.")]
-Resume: TypeAlias = Annotated[bool, Meaning("Go on with the run in --out; nothing paid for is paid again.")]
+Resume: TypeAlias = Annotated[
+    bool, Meaning("Continue the run in --out; what was computed is not computed again.")
+]
 ScorerSpec: TypeAlias = Annotated[
     str | None,
-    Meaning("Step scorer (PRM) of agents that ask for one: heuristic (default), prm:FOLDER, …"),
+    Meaning("Step scorer (PRM) for agents that use one: heuristic (default), prm:FOLDER, …"),
 ]
 Seed: TypeAlias = Annotated[int, Meaning("Seed of the run.")]
 SkipBad: TypeAlias = Annotated[
@@ -59,7 +61,7 @@ class JsonLines(Checked):
     """Output.
 
     Attributes:
-        as_json: Taken as by all commands; this one prints JSON lines anyway.
+        as_json: Accepted as by all commands; this one always prints JSON lines.
     """
 
     as_json: Annotated[bool, Flag("--json")] = False
@@ -143,7 +145,7 @@ class GeneratedTests(Checked):
     """Generated tests.
 
     Attributes:
-        generator: Makes tests beside the public ones: mutation, hf:NAME, …
+        generator: Makes tests in addition to the public ones: mutation, hf:NAME, …
         tests: Tests it makes per problem; 0: none.
     """
 

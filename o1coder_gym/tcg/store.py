@@ -138,7 +138,7 @@ def _lines(path: Path) -> list[str]:
 
 
 TESTS_PER_PROBLEM = 16
-"""Tests asked for per problem."""
+"""Tests to request per problem."""
 
 
 def reference_tests(

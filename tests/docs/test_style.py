@@ -19,13 +19,20 @@ WIDTH = 100
 
 CALQUES = (
     "anew",
+    "asks nonsense",
     "became of",
     "by the book",
     "foreign value",
+    "goes alone",
     "had judged",
     "held out of",
+    "is paid 0",
+    "it is asked",
     "lets itself",
+    "lie in the package",
+    "spoilt",
     "unasked",
+    "whole wheel",
 )
 """Phrases of these pages that native readers stumbled over."""
 

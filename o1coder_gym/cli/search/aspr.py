@@ -40,7 +40,7 @@ class AsprSettings(Checked):
 
 
 def aspr(settings: AsprSettings) -> None:
-    """Sample the last step of passing reasoning paths again (the paper's ASPR); may be interrupted."""
+    """Measure the paper's ASPR: sample the last step of passing paths again; may be interrupted."""
     with progress_bars(notes(), transient=True) as progress:
         bar = progress.add_task("last steps", total=None, visible=False, told="")
 

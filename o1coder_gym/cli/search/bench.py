@@ -56,8 +56,8 @@ class BenchSettings(Checked):
     Attributes:
         split: Split of the sets, e.g. test.
         task: Only these problems, by task id, commas between; may be repeated.
-        problems_from: Likewise, from a file: a task id a line, or JSON lines with task_id.
-        file: A file of a suite, which then says all of this; none of the other options goes with it.
+        problems_from: As --task, from a file: a task id per line, or JSON lines with task_id.
+        file: A suite file, which has all of this; no other of these options may be given with it.
     """
 
     suite: Suite = Suite(agents=("greedy", "best_of_n", "mcts"))

@@ -36,8 +36,8 @@ class CompareSettings(Checked):
         b: Another, which is compared with A; without it, A's agents with --baseline.
         others: More of them, each compared with A.
         baseline: Without B: the agent that the others are compared with.
-        baseline_format: Without B: compare formats instead, each agent with itself in this one, e.g. vanilla;
-            an agent that it does not have with the baseline.
+        baseline_format: Without B: compare formats instead, each agent with itself in this one, e.g. vanilla,
+            or with the baseline if it was not run in it.
         changed: Name the problems that one solves and the other does not.
         why: Count by rule what is wrong with the answers to problems that only the other solves.
         export: Write the table to a file that ends in .csv, .tex (LaTeX), .parquet, or .html (a page with

@@ -22,7 +22,7 @@ class DemoSettings(Checked):
 
     Attributes:
         model: A language model instead of the tiny one, e.g. qwen2.5-coder-0.5b (fetched, about 400 MB).
-        policy: Likewise, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME.
+        policy: As --model, but any policy: hf:FOLDER, vllm:NAME, openai:URL#NAME.
         limit: Only the first N held-out problems of the tiny model.
     """
 
@@ -34,7 +34,7 @@ class DemoSettings(Checked):
 
 
 def demo(settings: DemoSettings) -> None:
-    """Watch a tree search solve what greedy decoding fails, and see whether it pays."""
+    """Watch a tree search solve problems that greedy decoding fails, and see whether it pays."""
     model, policy, seed, run = settings.model, settings.policy, settings.seed, settings.run
     if model is not None and policy is not None:
         raise UsageError("--model NAME is short for --policy hf:NAME; give one of them")

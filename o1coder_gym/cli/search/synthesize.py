@@ -46,12 +46,12 @@ class RowSettings(Checked):
 
     Attributes:
         hard: Hard label: any (a passing end below) or value (v ≥ --threshold).
-        threshold: Of --hard value.
+        threshold: Threshold of --hard value.
         credit_kept: Do not blame a step of a failing program that a passing one keeps.
-        margin: Least difference of a pair's values.
-        min_visits: Least visits in a pair.
+        margin: Smallest difference of a pair's values.
+        min_visits: Fewest visits of each step of a pair.
         validation: Share of the problems held out.
-        add: Earlier data to unite with (D ∪ D'), the newest first; may be repeated.
+        add: Earlier data to merge with (D ∪ D'), the newest first; may be repeated.
         decay: Weight of each run's visits relative to the next newer one's; 0 drops all but the new.
         exports: Write it as stepwise, math_shepherd, preferences, demonstrations, parquet, datasets too; may
             be repeated.
@@ -117,7 +117,7 @@ class SynthesizeSettings(Checked):
 
 
 def synthesize(settings: SynthesizeSettings) -> None:
-    """Search problems; turn the trees into data for the policy and the PRM."""
+    """Search problems and turn the search trees into training data for policy and PRM."""
     chosen, run = settings.problems, settings.run
     for name in settings.rows.exports:
         if name not in EXPORTS:

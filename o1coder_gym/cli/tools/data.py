@@ -45,7 +45,7 @@ class ShowSettings(SetSettings):
 
     Attributes:
         task: Task id; without it all tasks are listed.
-        hidden: Hidden tests and reference too.
+        hidden: Show hidden tests and the reference too.
     """
 
     task: Annotated[str | None, Flag("TASK")] = None
@@ -58,7 +58,7 @@ class OverlapSettings(Checked):
 
     Attributes:
         a: Name or path of a problem set, e.g. of a training.
-        b: Another, e.g. what is measured on.
+        b: Another set, e.g. one to measure on.
         behaviour: Also run references, to find problems that ask the same in other words.
     """
 
@@ -74,7 +74,7 @@ class ValidateSettings(SetSettings):
 
     Attributes:
         cpu_s: CPU seconds that a reference may take for each test.
-        out: Writes the rows that hold there, such as validated.jsonl.
+        out: File for the rows that pass, such as validated.jsonl.
     """
 
     cpu_s: Annotated[float, Range(0.1)] = 10.0
@@ -89,7 +89,7 @@ class SplitSettings(Checked):
         out: The problem file to write, such as own.jsonl; each row has its split in meta.
         validation: Share of the problems that decides when to stop.
         test: Share of the problems that is measured at the end.
-        seed: Another deal of the same problems.
+        seed: Another value splits the same problems differently.
     """
 
     name: Annotated[SetName, Flag("SET")]
@@ -168,7 +168,7 @@ def validate(settings: ValidateSettings) -> int:
 
 
 def split(settings: SplitSettings) -> None:
-    """Deal the problems of a set to train, validation and test, by task id; write them as a problem file."""
+    """Split the problems of a set into train, validation and test by task id; write a problem file."""
     found = load_rows(settings.name, skip_bad=settings.skip_bad)
     _report_skipped(found)
     shares = {"validation": settings.validation, "test": settings.test}
@@ -180,7 +180,7 @@ def split(settings: SplitSettings) -> None:
 
 
 def overlap(settings: OverlapSettings) -> None:
-    """Find the problems of one set that stand in another: same question, tests, text or behaviour."""
+    """Find the problems of one set that are also in another: same question, tests, text or behaviour."""
     a, b = load_rows(settings.a), load_rows(settings.b)
     found = overlaps(a, b, default_judge() if settings.behaviour else None)
     if settings.as_json:
@@ -215,7 +215,7 @@ def _show_task(fields: dict[str, Any]) -> None:
         print(f"\nreference:\n{fields['reference'].rstrip()}")
 
 
-app = new_app("data", "Look into problem sets and check them.")
+app = new_app("data", "List, show, check and split problem sets.")
 app.command(command(OutputSettings, list_sets, name="list"))
 app.command(command(ShowSettings, show, name="show"))
 app.command(command(ValidateSettings, validate, name="validate"))

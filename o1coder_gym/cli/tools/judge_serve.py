@@ -45,7 +45,7 @@ class JudgeServeSettings(Checked):
 def judge_serve(settings: JudgeServeSettings) -> None:
     """Serve the judge over HTTP: /judge, and SandboxFusion's /run_code.
 
-    Clients on other machines bring O1CODER_API_KEY, as Authorization: Bearer … or as ?token=….
+    Clients on other machines must send O1CODER_API_KEY, as Authorization: Bearer … or as ?token=….
     """
     try:
         import uvicorn

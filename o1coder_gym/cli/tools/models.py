@@ -113,7 +113,7 @@ def _print_folder(folder: Path, settings: ModelSettings) -> None:
     print(to_json({"name": settings.name, "path": str(folder)}) if settings.as_json else folder)
 
 
-app = new_app("models", "Fetch and find model weights.")
+app = new_app("models", "List, find and fetch model weights.")
 app.command(command(OutputSettings, list_models, name="list"))
 app.command(command(ModelSettings, fetch, name="fetch"))
 app.command(command(ModelSettings, path, name="path"))

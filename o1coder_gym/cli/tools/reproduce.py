@@ -45,7 +45,7 @@ class ReproductionSettings(Checked):
         quick: The tiny model that the package ships, minutes: the default.
         full: The default model, hours.
         out: Run folder; default: runs/reproduce/NAME-quick or NAME-full.
-        store: Keep what was measured as the figures of this version.
+        store: Store what was measured as the figures of this version.
     """
 
     name: Annotated[str, Flag("NAME")] = ""

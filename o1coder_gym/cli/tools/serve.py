@@ -38,8 +38,8 @@ class EndpointSettings(Checked):
         most_n: Most completions per request.
         live: Searches at the same time.
         waiting: Searches that may wait; more get 429.
-        origins: Web page that may ask from a browser (CORS), e.g. https://chat.example; * for all; may be
-            repeated.
+        origins: Origin of web pages that may send requests (CORS), e.g. https://chat.example; * for all; may
+            be repeated.
     """
 
     host: str = "127.0.0.1"
@@ -67,7 +67,7 @@ class ServeSettings(Checked):
 
 
 def serve(settings: ServeSettings) -> None:
-    """Offer agents to any OpenAI client: chat completions, the reasoning streamed.
+    """Serve agents to any OpenAI client, with their reasoning streamed.
 
     A model is called AGENT:POLICY, e.g. mcts:qwen2.5-coder-0.5b. Set O1CODER_API_KEY to ask for a key.
     """

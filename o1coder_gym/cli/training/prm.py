@@ -30,7 +30,7 @@ def train(settings: PRMSettings, run: TrainingRun) -> None:
 
 
 def fit(settings: HeadSettings, run: FitRun) -> None:
-    """Fit only the head, to what the untrained model says: no learning rate, minutes on a CPU."""
+    """Fit only the head, on the untrained model's hidden states: no learning rate, minutes on a CPU."""
     for result in prm.fit_heads(settings, run.out):
         print(to_json(result.to_row()) if run.as_json else f"prm:{result.model}")
 
@@ -61,7 +61,7 @@ def calibrate(settings: CalibrationSettings, run: OutputSettings) -> None:
 
 
 def score(settings: ScoreSettings, _: JsonLines) -> None:
-    """Print a score for every prefix, one JSON object a line."""
+    """Print a score for every prefix, one JSON object per line."""
     for row in prm.scores(settings):
         print(to_json(row))
 
@@ -78,7 +78,7 @@ def list_public(settings: OutputSettings) -> None:
     Console().print(table)
 
 
-app = new_app("prm", "Train, measure and ask process reward models.")
+app = new_app("prm", "Train, measure and apply process reward models.")
 app.command(command(PRMSettings, train, "train", TrainingRun))
 app.command(command(HeadSettings, fit, "fit", FitRun))
 app.command(command(MeasurementSettings, evaluate, "eval", RunSettings))

@@ -75,15 +75,15 @@ class ExportSettings(Checked):
 
 
 def export(settings: ExportSettings) -> None:
-    """Make a model of a checkpoint of a training that was stopped, its adapters merged in."""
+    """Turn a checkpoint of a stopped training into a model, with its adapters merged in."""
     model = export_policy(settings.run, settings.step, settings.out)
     print(to_json({"model": str(model)}) if settings.as_json else f"hf:{model}")
 
 
 def plan(settings: PlanSettings) -> None:
-    """Say what a training of a policy takes before it starts: memory of a device, tokens, hours.
+    """Estimate what training a policy will take: device memory, tokens, hours.
 
-    No weights are loaded. The flags of a training are those of o1coder rl policy.
+    No weights are loaded. The training flags are those of o1coder rl policy.
     """
     found = plan_run(settings)
     if settings.as_json:
@@ -110,7 +110,7 @@ def _duration(hours: float) -> str:
     return f"{hours:.2g} h" if hours >= 1 else f"{minutes:.0f} min" if minutes >= 1 else "under a minute"
 
 
-app = new_app("rl", "Reinforcement learning.")
+app = new_app("rl", "Train a policy, or a chooser among its proposals, by reinforcement learning.")
 app.command(rl_policy.policy_app)
 app.command(command(PlanSettings, plan, name="plan"))
 app.command(rl_policy.dpo_app)

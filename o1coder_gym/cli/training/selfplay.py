@@ -1,4 +1,4 @@
-"""`o1coder selfplay`: the whole wheel, from a policy to a better one, in a folder that explains itself."""
+"""`o1coder selfplay`: the whole loop, from a policy to a better one, in a folder that explains itself."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class InitSettings(Checked):
     """New file.
 
     Attributes:
-        file: The TOML file to write; none that is there is written over.
+        file: The TOML file to write; an existing file is not overwritten.
         model: The first policy: known name, Hub id or folder.
-        problems: Name or path of a problem set; without splits it is dealt to them.
+        problems: Name or path of a problem set; one without splits is divided into them.
     """
 
     file: Annotated[Path, Flag("FILE")] = Path("selfplay.toml")
@@ -57,7 +57,7 @@ class SelfPlayCommand(SelfPlaySettings):
 
 
 def selfplay(settings: SelfPlayCommand) -> None:
-    """Search, learn from what was found, search again: Algorithm 1.
+    """Search, train on what was found, search again: the paper's Algorithm 1.
 
     All of it is in one file, which --init writes and --config reads; docs/self_play.md shows one.
     """

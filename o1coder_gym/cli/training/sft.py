@@ -15,7 +15,7 @@ from o1coder_gym.settings.groups import TrainingRun
 
 
 def sft(settings: SFTSettings, run: TrainingRun) -> None:
-    """Fine-tune a policy on whole passing paths; only the path has a loss.
+    """Fine-tune a policy on the paths whose programs passed.
 
     The prompt has none.
     """

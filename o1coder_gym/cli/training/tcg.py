@@ -37,13 +37,13 @@ def evaluate(settings: GeneratorSettings, run: RunSettings) -> None:
 
 
 def data(settings: RowsSettings, run: FitRun) -> None:
-    """Make SFT rows and DPO pairs from problem sets; every case and every exchanged case is run."""
+    """Make SFT rows and DPO pairs from problem sets, running every case and every exchanged case."""
     files = [str(path) for path in tcg.make_rows(settings, run.out, track=tracked)]
     print(to_json({"files": files}) if run.as_json else "\n".join(files))
 
 
 def select(settings: SelectionSettings, _: JsonLines) -> None:
-    """Choose one of several programs per problem by their tests; prints JSONL."""
+    """Choose one of several programs per problem by tests; prints JSONL."""
     for row in tcg.select_programs(settings, track=tracked):
         print(to_json(row))
 
@@ -54,7 +54,7 @@ def sft(settings: GeneratorSFT, run: TrainingRun) -> None:
 
 
 def dpo(settings: GeneratorDPO, run: TrainingRun) -> None:
-    """Teach it that outputs must match their inputs: the second stage."""
+    """Teach the fine-tuned model that outputs must match their inputs: the second stage."""
     _train("dpo", settings, run)
 
 
@@ -63,7 +63,7 @@ def _train(stage: Literal["sft", "dpo"], settings: GeneratorSFT | GeneratorDPO, 
     print(to_json(result.to_row()) if run.as_json else result.model)
 
 
-app = new_app("tcg", "Measure test generators, train them, choose programs by tests.")
+app = new_app("tcg", "Measure and train test generators, and choose programs by tests.")
 app.command(command(GeneratorSettings, evaluate, "eval", RunSettings))
 app.command(command(RowsSettings, data, "data", FitRun))
 app.command(command(SelectionSettings, select, "select", JsonLines))

@@ -30,11 +30,11 @@ class ProgramsToAttack(Checked):
     Attributes:
         solutions: JSON lines: task_id, code, and a solution_id where there is one.
         executions: Runs of a program on an input, per problem at most.
-        generator: Proposes inputs beside mutation: a language model, hf:NAME, …
-        oracle: A language model that is asked for outputs, beside the votes of the programs: hf:NAME, …
+        generator: Proposes inputs in addition to mutation: a language model, hf:NAME, …
+        oracle: A language model that predicts outputs and votes with the programs: hf:NAME, …
         minimise: Make the inputs found small.
-        keep: File for the tests that part programs, with outputs that most of them agree on; bench --tests
-            reads it.
+        keep: File for the tests that separate programs, with outputs that most of them agree on; bench
+            --tests reads it.
         workers: Programs at the same time; default: one per core.
     """
 

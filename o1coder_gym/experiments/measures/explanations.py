@@ -31,7 +31,7 @@ class ExplainSettings(Checked):
         task: A problem of the run, by its task id or a beginning of it.
         agent: The agent, with or without its arguments and its file; default: all of them.
         seed: Run seed; default: the first.
-        tokens: Budget, of a run with several; default: the largest.
+        tokens: Budget to show, of a run with several; default: the largest.
         problems: The problem set, where it is not where the run found it.
     """
 

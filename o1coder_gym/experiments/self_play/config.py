@@ -22,17 +22,18 @@ class RunSection(Checked):
 
     Attributes:
         model: Known name, Hub id or folder of the first policy.
-        iterations: Turns of the loop at most.
-        expert: SFT in every iteration, each time of the first policy on all paths so far: expert iteration.
-        patience: Ends after so many iterations without a gain on validation; 0: never.
+        iterations: Iterations of the loop at most.
+        expert: Expert iteration: in every iteration, SFT of the first policy on all paths so far.
+        patience: End after this many iterations without a gain on validation; 0: never.
         format: Step format.
         max_steps: Steps per episode.
         max_tokens: Tokens per step.
         samples: Samples per held-out problem when a policy is measured.
         executor: Where tests are made, problems searched and policies measured, and with GPUs all is
             trained: serial, processes:N, ray:N, ray:ADDRESS?cpus=8&gpus=1.
-        dtype: Of the policy when it searches and is measured; float32 makes results independent of batching.
-        seed: Of everything.
+        dtype: Data type of the policy when it searches and is measured; float32 makes results independent of
+            batching.
+        seed: Seed of everything.
         template_arguments: Variables of the chat template, for searches and all trainings that have none.
     """
 
@@ -59,7 +60,8 @@ class ProblemSection(Checked):
         train: Split to learn from.
         validation: Split that decides when to stop.
         test: Split that is measured at the start and at the end only.
-        limit: First N of the training split; 0: all. Few of them are the few gold codes of the RFT variant.
+        limit: First N of the training split; 0: all. A small number makes it the RFT variant, with few
+            reference solutions.
         held_out_limit: First N of the validation and of the test split; 0: all.
     """
 
@@ -78,11 +80,11 @@ class SynthesisSection(Checked):
     Attributes:
         agent: Search agent.
         tokens: Budget per search; 0: none.
-        generator: Makes tests beside the public ones: mutation, or a trained one.
+        generator: Makes tests in addition to the public ones: mutation, or a trained one.
         tests: Tests per problem, for search and RL; 0: none.
         problems: Training problems searched per iteration, the next ones each time; 0: all.
         scored: Whether searches after the first iteration have the PRM as their scorer.
-        margin: Least difference of a pair's values.
+        margin: Smallest difference of a pair's values.
         validation: Share of the problems whose rows are held out from training.
         rollouts: How often each prefix is completed after its search, outside of the budget; the mean is its
             value. 0: the search's own W / N.

@@ -46,11 +46,11 @@ class ChoiceTraining(Checked):
     Attributes:
         reward: outcome, process, phi or phi_dense.
         alpha: α(t), t in updates: 0.5, linear?start=1&end=0.1&horizon=90, …
-        algorithm: Of the choice among what is sensible, or among all.
+        algorithm: PPO that chooses among sensible proposals only, or among all.
         steps: Choices to learn from, in all.
         num_envs: Environments side by side.
         rollout: Choices per environment and update.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         episodes: Episodes of the evaluation.
     """
 

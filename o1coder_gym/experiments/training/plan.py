@@ -79,12 +79,12 @@ class PlanSettings(Checked):
 
     Attributes:
         model: Known name, Hub id or folder; its configuration is read, its weights are not.
-        machine: Of what a device is: here (measured now), rtx4090, l40s, a100-40, a100-80, h100, h200, b200.
+        machine: What a device is: here (measured now), rtx4090, l40s, a100-40, a100-80, h100, h200, b200.
         devices: Ranks that share a batch, one a device.
         shard: none: each rank has all (DDP); zero2: gradients and AdamW are spread over the ranks, by
             DeepSpeed. Weights are not spread: a policy samples with all of them.
         prompt_tokens: Tokens of a question with its instructions.
-        episode_tokens: Tokens that an episode writes, all steps together.
+        episode_tokens: Tokens per episode, all steps together.
         training: How it is trained.
     """
 

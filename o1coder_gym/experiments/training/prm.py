@@ -57,10 +57,10 @@ class HeadSettings(Checked):
     """Model and data.
 
     Attributes:
-        model: Language model whose body stays as it is: name, Hub id or folder.
+        model: Language model whose backbone stays frozen: name, Hub id or folder.
         objectives: May be repeated; none given: all three.
         max_length: Longest chain in tokens; longer ones are left out.
-        dtype: Of the body's weights; auto: float32.
+        dtype: Data type of the backbone's weights; auto: float32.
     """
 
     data: DataFolder
@@ -80,7 +80,7 @@ class MeasurementSettings(Checked):
         split: Part of the data.
         n: Candidates of best-of-n.
         soft: Measure calibration against v, not 0 and 1.
-        resamples: Of the bootstrap.
+        resamples: Resamples of the bootstrap.
     """
 
     scorer: Annotated[str, Flag("SCORER")]

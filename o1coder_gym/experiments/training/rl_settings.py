@@ -24,8 +24,8 @@ class HeldOutSettings(Checked):
     """Held-out problems.
 
     Attributes:
-        held_out: What is measured before and after: a split of the set, or the name or path of another set;
-            training leaves its problems out.
+        held_out: Problems to measure on before and after: a split of the set, or the name or path of another
+            set; training skips them.
         held_out_limit: First N held-out problems only.
         samples: Samples per held-out problem.
     """

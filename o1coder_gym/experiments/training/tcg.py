@@ -96,7 +96,7 @@ class GeneratorSettings(Checked):
 
     Attributes:
         generator: mutation, dataset (its own tests), or a policy: hf:NAME.
-        tests: Tests asked for per problem.
+        tests: Tests to request per problem.
         mode: a: question and reference; b: question only.
         repair: Measure a model's tests after check and repair.
         as_reward: Compare the reward with that of the hidden tests.

@@ -16,20 +16,20 @@ class TrainingSettings(Checked):
     """Training.
 
     Attributes:
-        learning_rate: Peak of the schedule, linear decay after a warm-up of 5 % of the steps.
+        learning_rate: Peak learning rate, with linear decay after a warm-up of 5 % of the steps.
         epochs: Passes over the rows; --max-steps cuts them short.
         max_steps: Optimizer steps at most; 0: all.
         batch_size: Rows per optimizer step.
         rows_at_once: Rows per forward pass; divides the batch.
-        group_prefixes: Rows that begin alike stand in one forward pass, which computes what they share once.
-            Faster where prompts have several rows; but a batch is then about fewer prompts, and learns less.
+        group_prefixes: Put rows with a common beginning into one forward pass, which computes the shared part
+            once. Faster where prompts have several rows; but a batch then has fewer prompts, and learns less.
         lora_rank: LoRA on all linear layers; 0 trains all weights.
         max_length: Longest row in tokens; longer ones are left out.
         beta: β of DPO, how strongly the policy is held to the reference.
         save_steps: Optimizer steps between two checkpoints.
-        dtype: Of the weights; auto: bfloat16 on a GPU, else float32, for a PRM always float32. A CPU that can
-            multiply in bfloat16 is faster with it; meant for LoRA.
-        seed: Fixes order and initialisation.
+        dtype: Data type of the weights; auto: bfloat16 on a GPU, else float32, for a PRM always float32. A
+            CPU that can multiply in bfloat16 is faster with it; meant for LoRA.
+        seed: Seed of order and initialisation.
         template_arguments: Variables of the chat template, e.g. {"enable_thinking": false}; what is saved
             has them too.
     """

@@ -41,7 +41,7 @@ class EvaluationSettings:
     """Settings of a generator's evaluation.
 
     Attributes:
-        tests: Tests asked for per problem.
+        tests: Tests to request per problem.
         with_reference: Mode A; without it mode B.
         mutants: Mutants per problem at most.
         batch: Problems at a time.
