@@ -129,9 +129,8 @@ def rows(problems: Iterable[Problem], *, format: str = "vanilla") -> Iterator[di
 def _model(metadata: dict[str, Any]) -> ReasoningModel:
     truth = read_ground_truth(_field(metadata, "unit_tests"))
     task_id, question = str(metadata.get("task_id", "task")), optional(metadata, "question", str)
-    problem = Problem(task_id, question, truth.entry_point, truth.tests, prelude=truth.prelude)
     step_format = load_format(metadata.get("format", "pseudocode"))
-    return ReasoningModel([problem], shared_judge(), format=step_format)
+    return ReasoningModel([truth.problem(task_id, question)], shared_judge(), format=step_format)
 
 
 def _field(metadata: dict[str, Any], name: str) -> Any:
