@@ -180,6 +180,19 @@ def test_a_search_takes_the_weights_of_the_last_training(world, tmp_path, monkey
     assert loaded == [128, 256]
 
 
+def test_a_training_on_other_problems_of_the_same_name_is_refused(world, tmp_path) -> None:
+    problems, begun = tmp_path / "rows.jsonl", Path(world["problems"]).read_text()
+    problems.write_text(begun)
+    own = {**world, "problems": str(problems)}
+    choice_ppo.train(training(own, steps=96), tmp_path / "run")
+    problems.write_text(begun.replace("Return the double", "Return twice"))
+    for further in (training(own, steps=192), training(own, steps=96)):
+        with pytest.raises(O1CoderError, match=r"holds a training with .*rows\.jsonl '"):
+            choice_ppo.train(further, tmp_path / "run", resume=True)
+    problems.write_text(begun)
+    assert choice_ppo.train(training(own, steps=96), tmp_path / "run", resume=True).ppo.num_timesteps >= 96
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -211,7 +224,7 @@ def test_a_training_on_another_policy_of_the_same_name_is_refused(world, tmp_pat
     with pytest.raises(O1CoderError, match=r"holds a training with .*own\.py:make '"):
         choice_ppo.train(training(own, steps=384), tmp_path / "run", resume=True)
     told = json.loads((tmp_path / "run/choice.json").read_text())
-    del told["inputs"]  # as earlier versions wrote it
+    del told["inputs"], told["files"]  # as earlier versions wrote it
     (tmp_path / "run/choice.json").write_text(json.dumps(told))
     assert choice_ppo.train(training(own, steps=384), tmp_path / "run", resume=True).ppo.num_timesteps == 384
 
