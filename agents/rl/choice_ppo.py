@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -30,6 +29,7 @@ from o1coder_gym.errors import (
 from o1coder_gym.models.training.starting import require_same
 from o1coder_gym.rewards import Schedule, end_value, standing
 from o1coder_gym.runs.files import replacing, write_json
+from o1coder_gym.runs.kept import kept
 from o1coder_gym.runs.provenance import file_hashes, input_hashes
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps import choices
@@ -248,8 +248,7 @@ def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
     """
     if not path:
         raise UsageError("choice_ppo needs path=FOLDER, a folder written by: o1coder rl choice")
-    weights = Path(path) / WEIGHTS
-    chooser = _loaded(path, weights.stat().st_mtime_ns if weights.exists() else 0)
+    chooser = _loaded(path)
     best: Transition | None = None
     state = root
     try:
@@ -374,8 +373,8 @@ def _describe(folder: Path, training: Training, features: Features, sampling: Sa
     write_json(folder / DESCRIPTION, row)
 
 
-@lru_cache(maxsize=4)
-def _loaded(path: str, saved_at: int) -> Chooser:
+@kept(4, lambda path: [f"{path}/{WEIGHTS}"])  # the logs beside them change, too
+def _loaded(path: str) -> Chooser:
     """Loads a chooser once; again when its training has gone on since."""
     return load(path)
 
