@@ -56,10 +56,12 @@ class Solution:
 
 
 def program_in(answer: str, entry_point: str | None = None) -> str | None:
-    """Returns the program of a model's answer; None where there is none.
+    """Returns the program that a model's answer is judged as, read as environments with format vanilla do.
+
+    Prose is the program that it is not, and fails. None: nothing was said, or too much, or a thought alone.
 
     Args:
-        answer: Text, usually with fenced blocks; see `steps.answers.program_in`.
+        answer: Text, usually with fenced blocks; `steps.answers.find_program` picks the program of several.
         entry_point: Function that the tests call; tells the program from drafts and usage.
     """
     step = VANILLA.parse(answer, entry_point)
