@@ -2,20 +2,21 @@
 
 Gymnasium copies an environment's arguments whenever its `spec` is read, and `spec.to_json` writes them
 down. So they are plain values here, and what they name (problems, models, clients) is opened on first use
-and shared by all environments of the process. What opens them is imported on first use too, so that
-`import o1coder_gym` costs little more than `import gymnasium`.
+and shared by all environments of the process that are made before a file behind a name changes. What opens
+them is imported on first use too, so that `import o1coder_gym` costs little more than `import gymnasium`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
 
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.rewards import RewardConstants, RewardFunction, load_reward
+from o1coder_gym.runs.kept import OnDisk, on_disk
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Submission, Tests, Verdict
 from o1coder_gym.types.protocols import Policy, StepScorer
@@ -45,9 +46,16 @@ class Settings:
     scorer: str | StepScorer | None = None
     tests: str = "public"
     generator: str = "mutation"
+    # The named files when the settings were made: an environment goes on with what it plays, one that is made
+    # after a change plays the new files. Kept by `replace`.
+    _files: OnDisk | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for every mistake that shows without opening anything."""
+        if self._files is None:
+            scorer = self.scorer if isinstance(self.scorer, str) else None
+            generator = self.generator if self.tests == "generated" else None
+            object.__setattr__(self, "_files", on_disk(str(self.problems), scorer, generator))
         if not self.problems:
             raise UsageError("problems= is needed: the name of a problem set or the path of a JSONL file")
         if self.max_steps < 1:
@@ -80,17 +88,17 @@ def shared_model(settings: Settings) -> ReasoningModel:
 
 
 @lru_cache(maxsize=16)
-def shared_policy(spec: str, format: str) -> Policy:
-    """Returns the policy that `spec` names, one per process."""
+def shared_policy(spec: str, format: str, files: OnDisk) -> Policy:
+    """Returns the policy that `spec` names, one per process and what is `on_disk` for it."""
     from o1coder_gym.policies import load_policy
 
     return load_policy(spec, format=format)
 
 
 _REWARD_DEFAULTS: dict[str, Any] = {
-    field.name: field.default
-    for field in fields(Settings)
-    if field.name in ("reward", "alpha", "gamma", "alpha_compile", "tau_pass", "tau_fail")
+    one.name: one.default
+    for one in fields(Settings)
+    if one.name in ("reward", "alpha", "gamma", "alpha_compile", "tau_pass", "tau_fail")
 }
 """Settings that differ in these only share a process."""
 

@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -30,7 +29,8 @@ from o1coder_gym.errors import (
 from o1coder_gym.models.training.starting import require_same
 from o1coder_gym.rewards import Schedule, end_value, standing
 from o1coder_gym.runs.files import replacing, write_json
-from o1coder_gym.runs.provenance import input_hashes
+from o1coder_gym.runs.kept import kept
+from o1coder_gym.runs.provenance import file_hashes, input_hashes
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer
@@ -161,7 +161,8 @@ def train(
 
     Raises:
         InfrastructureError: When the judge failed, so that a reward is missing.
-        O1CoderError: When the weights in `folder` are of a training with other arguments or another policy.
+        O1CoderError: When the weights in `folder` are of a training with other arguments, another policy or
+            other problems.
     """
     if resume and (folder / WEIGHTS).exists():
         _require_same(folder, training)
@@ -247,8 +248,7 @@ def choice_ppo(problem: Problem, root: State, *, path: str = "") -> Search:
     """
     if not path:
         raise UsageError("choice_ppo needs path=FOLDER, a folder written by: o1coder rl choice")
-    weights = Path(path) / WEIGHTS
-    chooser = _loaded(path, weights.stat().st_mtime_ns if weights.exists() else 0)
+    chooser = _loaded(path)
     best: Transition | None = None
     state = root
     try:
@@ -352,27 +352,29 @@ def _seed(training: Training) -> int:
 def _require_same(folder: Path, training: Training) -> None:
     """Raises `O1CoderError` if a folder's training was begun with other settings, its length aside."""
     begun = json.loads((folder / DESCRIPTION).read_text())
-    wanted = {"training": asdict(training), "inputs": _inputs(training)}
+    wanted = _made_of(training)
     for row in (begun, wanted):
         row["training"].pop("steps")
-    # Earlier versions wrote no inputs down.
-    require_same(folder, *({name: row[name] for name in wanted if name in begun} for row in (begun, wanted)))
+    # One after the other, for a scorer has a hash in both; earlier versions wrote neither down.
+    for part in (name for name in wanted if name in begun):
+        require_same(folder, begun[part], wanted[part])
 
 
-def _inputs(training: Training) -> dict[str, str]:
-    """Returns hashes of the artefacts that the environment names."""
-    return input_hashes(*(training.env.get(name) for name in ("policy", "scorer")))
+def _made_of(training: Training) -> dict[str, Any]:
+    """Returns what a chooser depends on: the settings, and hashes of what the environment names."""
+    policy, problems, scorer = (training.env.get(name) for name in ("policy", "problems", "scorer"))
+    inputs, files = input_hashes(policy, scorer), file_hashes(problems, scorer)
+    return {"training": asdict(training), "inputs": inputs, "files": files}
 
 
 def _describe(folder: Path, training: Training, features: Features, sampling: Sampling) -> None:
-    row = {"training": asdict(training), "inputs": _inputs(training)}
-    row |= {"features": asdict(features), "sampling": asdict(sampling)}
+    row = _made_of(training) | {"features": asdict(features), "sampling": asdict(sampling)}
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / DESCRIPTION, row)
 
 
-@lru_cache(maxsize=4)
-def _loaded(path: str, saved_at: int) -> Chooser:
+@kept(4, lambda path: [f"{path}/{WEIGHTS}"])  # the logs beside them change, too
+def _loaded(path: str) -> Chooser:
     """Loads a chooser once; again when its training has gone on since."""
     return load(path)
 

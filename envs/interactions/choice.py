@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_ste
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, shared_policy
 from o1coder_gym.errors import PolicyError, UsageError
+from o1coder_gym.runs.kept import OnDisk, on_disk
 from o1coder_gym.runs.provenance import content_hash
 from o1coder_gym.steps import choices
 from o1coder_gym.steps.choices import Features, Offer, load_embedding
@@ -46,9 +47,12 @@ class ChoiceInteraction:
     k: int = 4
     sampling: Sampling = Sampling()
     embedding: str | None = None
+    _files: OnDisk | None = field(default=None, repr=False)  # as of `Settings`
 
     def __post_init__(self) -> None:
         """Raises `UsageError` when `k` < 1 or the embedding is unknown."""
+        if self._files is None and isinstance(self.proposer, str):
+            object.__setattr__(self, "_files", on_disk(self.proposer))
         if self.k < 1:
             raise UsageError(f"k must be at least 1, got {self.k}")
         if self.embedding is not None:
@@ -113,8 +117,9 @@ class ChoiceInteraction:
     def _offered(self, cursors: Sequence[Cursor]) -> list[Cursor]:
         """Returns the cursors with K offers each, those at the end of an episode as they are."""
         model = model_of(self)
-        proposer = self.proposer
-        policy = shared_policy(proposer, model.format.name) if isinstance(proposer, str) else proposer
+        policy = self.proposer
+        if isinstance(policy, str):
+            policy = shared_policy(policy, model.format.name, self._files or ())
         live = [cursor for cursor in cursors if not cursor.done]
         # One policy batch and one model batch for all cursors: [live] · K proposals, all of them looked at.
         proposed = policy.propose([self._request(model, cursor) for cursor in live]) if live else []

@@ -33,12 +33,13 @@ def rows(
         ``max_steps`` where it is not `MAX_STEPS`; and ``meta`` (JSON text) where a problem states limits of
         its own, or asks for a prediction.
     """
+    from o1coder_gym.problems.answers.programs import judged_by
     from o1coder_gym.problems.rows import case_to_json
 
     write = load_format(format)
     extra = tests or {}
     limit = {} if max_steps == MAX_STEPS else {"max_steps": max_steps}
-    metas = [_judged_by(problem.meta) for problem in problems]
+    metas = [judged_by(problem.meta) for problem in problems]
     return [
         {
             "prompt": [
@@ -58,15 +59,6 @@ def rows(
         }
         for problem, meta in zip(problems, metas, strict=True)
     ]
-
-
-def _judged_by(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what of a problem's ``meta`` the judge needs."""
-    from o1coder_gym.problems.formats.predictions import TASK
-    from o1coder_gym.problems.rows import stated_limits
-
-    asked = {name: meta[name] for name in (TASK, "code") if name in meta} if TASK in meta else {}
-    return stated_limits(meta) | asked
 
 
 def groups(columns: Mapping[str, Any], count: int) -> dict[tuple[str, int, int], list[int]]:

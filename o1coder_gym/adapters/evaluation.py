@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
+from o1coder_gym.adapters.ground_truth import ground_truth_of
 from o1coder_gym.adapters.scoring import GroundTruth, Score
 from o1coder_gym.metrics import pass_at_k
-from o1coder_gym.problems.loading import limits_for, load_rows
+from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.runs.kept import kept
 from o1coder_gym.types import Problem
 
 
@@ -26,18 +27,13 @@ class Exam:
     truths: Mapping[str, GroundTruth]
 
 
-@lru_cache(maxsize=8)
+@kept(8, lambda problems, split=None: [str(problems)])
 def load_exam(problems: str, split: str | None = None) -> Exam:
     """Returns a problem set by name or path; errors as of `load_rows`."""
     rows = load_rows(problems, split=split)
     return Exam(
         {row.problem.task_id: row.problem for row in rows},
-        {
-            row.problem.task_id: GroundTruth(
-                row.tests, row.problem.entry_point, row.problem.prelude, limits_for(row.problem)
-            )
-            for row in rows
-        },
+        {row.problem.task_id: ground_truth_of(replace(row.problem, public_tests=row.tests)) for row in rows},
     )
 
 

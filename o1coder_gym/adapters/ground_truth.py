@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from o1coder_gym.adapters.scoring import GroundTruth
+from o1coder_gym.problems.answers.programs import judged_by
 from o1coder_gym.problems.formats.reading.fields import decoded, get, optional, wrong
 from o1coder_gym.problems.formats.reading.io_tests import (
     Pairs,
@@ -38,7 +39,7 @@ def read_ground_truth(raw: object) -> GroundTruth:
         raw: An object, or its JSON text. ``{inputs, outputs[, fn_name]}`` (verl, APPS, NeMo Gym; ScaleBox
             writes ``input`` and ``output``); ``{assert_case: […]}`` (verl); a list of
             ``{input, output[, testtype]}`` (LiveCodeBench); a list of asserts; or
-            ``{tests[, entry_point, prelude]}``, see `ground_truth_row`.
+            ``{tests[, entry_point, prelude, meta]}``, see `ground_truth_row`.
 
     Raises:
         ProblemFileError: When it is none of these; names the field.
@@ -62,16 +63,22 @@ def read_ground_truth(raw: object) -> GroundTruth:
 
 def ground_truth_of(problem: Problem, tests: Sequence[TestCase] = ()) -> GroundTruth:
     """Returns what a problem's public tests, and further ones, ask for."""
-    return GroundTruth((*problem.public_tests, *tests), problem.entry_point, problem.prelude)
+    return GroundTruth(
+        (*problem.public_tests, *tests), problem.entry_point, problem.prelude, meta=judged_by(problem.meta)
+    )
 
 
 def ground_truth_row(truth: GroundTruth) -> dict[str, Any]:
-    """Returns it as a JSON-able dict; `read_ground_truth` is its inverse, limits aside."""
-    return {
+    """Returns it as a JSON-able dict; `read_ground_truth` is its inverse, the usual limits aside.
+
+    ``meta`` is there iff the problem says anything of its judging: a data set has no place for empty objects.
+    """
+    row = {
         "tests": [case_to_json(test) for test in truth.tests],
         "entry_point": truth.entry_point,
         "prelude": truth.prelude,
     }
+    return row | ({"meta": dict(truth.meta)} if truth.meta else {})
 
 
 def _native(value: Mapping[str, Any]) -> GroundTruth:
@@ -83,7 +90,15 @@ def _native(value: Mapping[str, Any]) -> GroundTruth:
     for number, test in enumerate(tests):
         if isinstance(test, AssertTest):
             parse_test(test.code, f"tests[{number}].code")
-    return GroundTruth(tests, name, prelude)
+    return GroundTruth(tests, name, prelude, meta=_meta(value))
+
+
+def _meta(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a row says of the judging, without the gaps that a data set of columns fills in."""
+    try:
+        return judged_by(optional(value, "meta", dict))
+    except ValueError as error:
+        raise wrong("meta", str(error)) from error
 
 
 def _asserts(codes: Sequence[Any], field: str) -> GroundTruth:

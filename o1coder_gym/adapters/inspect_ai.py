@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
-from functools import lru_cache
 
 from inspect_ai import Task, task  # pyright: ignore[reportMissingImports]
 from inspect_ai.dataset import MemoryDataset, Sample  # pyright: ignore[reportMissingImports]
@@ -28,6 +27,7 @@ from o1coder_gym.experiments.serving.desk import End, Event, Order, answered
 from o1coder_gym.experiments.serving.offers import Service, open_service
 from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.kept import kept
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import ActionType, Problem, State, Step, Transition
 
@@ -105,7 +105,7 @@ def agent(
     return solve
 
 
-@lru_cache(maxsize=8)
+@kept(8, lambda agent, policy, format, scorer: [agent, policy, scorer])
 def _service(agent: str, policy: str, format: str, scorer: str) -> Service:
     """Opens one desk for all samples, so that their searches are batched together."""
     return open_service([agent], policy, format=format, max_steps=8, scorer=scorer, live=64, waiting=1 << 20)

@@ -16,18 +16,21 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fastapi import FastAPI, HTTPException, Request
 from nemo_gym.base_resources_server import (  # pyright: ignore[reportMissingImports]
     BaseVerifyRequest,
     BaseVerifyResponse,
     SimpleResourcesServer,
 )
+from nemo_gym.server_utils import SESSION_ID_KEY  # pyright: ignore[reportMissingImports]
 from pydantic import ConfigDict, Field
 from resources_servers.gymnasium import GymnasiumServer, extract_text  # pyright: ignore[reportMissingImports]
 
 from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
 from o1coder_gym.adapters.scoring import score_all_async
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.errors import InfrastructureError, ProblemFileError, UsageError
+from o1coder_gym.errors import InfrastructureError, ProblemFileError
+from o1coder_gym.experiments.serving.sessions import Sessions
 from o1coder_gym.problems.answers.solutions import program_in
 from o1coder_gym.problems.formats.reading.fields import optional
 from o1coder_gym.rewards import end_value
@@ -77,7 +80,24 @@ class O1CoderVerifier(SimpleResourcesServer):
 
 
 class O1CoderGymnasium(GymnasiumServer):
-    """The decision process: each answer is a step, each observation says what came of it."""
+    """The decision process: each answer is a step, each observation says what came of it.
+
+    The agent ends a session by ``/close``, as `reset` tells it that it can; one that nobody ends is gone as
+    `Sessions` say. A step of a session that is gone, or never began, is answered by 410 with
+    ``{"error": "session_gone", "message": …}``: start the rollout anew.
+    """
+
+    session_state: Any = Field(default_factory=Sessions)
+
+    def setup_webserver(self) -> FastAPI:
+        """Returns the application, with ``/close`` beside NeMo Gym's own routes."""
+        app = super().setup_webserver()
+        app.post("/close")(self._close_endpoint)
+        return app
+
+    async def _close_endpoint(self, request: Request) -> dict[str, Any]:
+        await self.close_session(request.session.get(SESSION_ID_KEY))
+        return {}
 
     async def reset(
         self, metadata: dict[str, Any], session_id: str | None = None
@@ -85,7 +105,7 @@ class O1CoderGymnasium(GymnasiumServer):
         """Begins an episode; the question is in the prompt already."""
         model = _model(_field(metadata, "verifier_metadata"))
         self.session_state[session_id] = model, model.initial(model.task_ids[0])
-        return None, {"task_id": model.task_ids[0]}
+        return None, {"task_id": model.task_ids[0], "supports_explicit_close": True}
 
     async def step(
         self, action: Any, metadata: dict[str, Any], session_id: str | None = None
@@ -93,12 +113,14 @@ class O1CoderGymnasium(GymnasiumServer):
         """Takes a step.
 
         Raises:
-            UsageError: When no episode is running.
+            HTTPException: When no episode is running: it was never begun, has ended, or was abandoned for too
+                long.
             InfrastructureError: When nothing was decided about the program.
         """
-        if session_id not in self.session_state:
-            raise UsageError("no episode is running; reset first")
-        model, chain = self.session_state[session_id]
+        if (episode := self.session_state.get(session_id)) is None:
+            told = "no episode is running in this session; reset first"
+            raise HTTPException(410, {"error": "session_gone", "message": told})
+        model, chain = episode
         # In a thread: judging blocks, and one event loop serves all sessions.
         (transition,) = await asyncio.to_thread(model.advance, [(chain, extract_text(action))])
         self.session_state[session_id] = model, transition.state
@@ -129,9 +151,8 @@ def rows(problems: Iterable[Problem], *, format: str = "vanilla") -> Iterator[di
 def _model(metadata: dict[str, Any]) -> ReasoningModel:
     truth = read_ground_truth(_field(metadata, "unit_tests"))
     task_id, question = str(metadata.get("task_id", "task")), optional(metadata, "question", str)
-    problem = Problem(task_id, question, truth.entry_point, truth.tests, prelude=truth.prelude)
     step_format = load_format(metadata.get("format", "pseudocode"))
-    return ReasoningModel([problem], shared_judge(), format=step_format)
+    return ReasoningModel([truth.problem(task_id, question)], shared_judge(), format=step_format)
 
 
 def _field(metadata: dict[str, Any], name: str) -> Any:

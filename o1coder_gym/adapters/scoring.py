@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from o1coder_gym.errors import InfrastructureError
+from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.answers.solutions import program_in as program_in  # doors take it from here
 from o1coder_gym.rewards import outcome_reward
 from o1coder_gym.sandbox import shared_judge
-from o1coder_gym.types import CaseResult, Limits, Submission, TestCase, Verdict
+from o1coder_gym.types import CaseResult, Limits, Problem, Submission, TestCase, Verdict
 
 NO_PROGRAM = "no_program"
 """The outcome of an answer in which there is no program."""
@@ -72,17 +74,25 @@ class GroundTruth:
         tests: At least one, or every score is masked.
         entry_point: Function that they call; None for whole programs.
         prelude: Run before the program, see `Problem.prelude`.
-        limits: Bounds on one program.
+        limits: The judge's usual bounds on one program.
+        meta: What a problem's own `meta` says of its judging, see `judged_by`: limits above the usual ones,
+            and the kind of task.
     """
 
     tests: tuple[TestCase, ...]
     entry_point: str | None = None
     prelude: str = ""
     limits: Limits = Limits()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def problem(self, task_id: str, question: str) -> Problem:
+        """Returns the problem that asks this question; all of the tests are public ones of it."""
+        return Problem(task_id, question, self.entry_point, self.tests, self.meta, self.prelude)
 
     def submission(self, code: str) -> Submission:
         """Returns a program as the judge takes it."""
-        return Submission(code, self.entry_point, self.tests, self.limits, self.prelude)
+        # As every environment does it: a door that made a submission of its own would know less of a problem.
+        return submission(self.problem("", ""), code, self.tests, self.limits)
 
 
 def score(

@@ -121,8 +121,7 @@ def _data(problem: Problem, format: str) -> ProblemData:
 
 
 def _model(data: ProblemData, max_steps: int) -> ReasoningModel:
-    truth = read_ground_truth(data.truth)
-    problem = Problem(data.id, data.question, truth.entry_point, truth.tests, prelude=truth.prelude)
+    problem = read_ground_truth(data.truth).problem(data.id, data.question)
     return ReasoningModel([problem], shared_judge(), format=load_format(data.format), max_steps=max_steps)
 
 

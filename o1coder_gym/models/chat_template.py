@@ -4,20 +4,24 @@ What is trained on is the policy's own prompt, token by token, and behind it the
 template are shown the turns as plain text; a system turn that a template refuses or drops goes into the first
 user turn, and one that takes texts in parts is given parts; a thought that a template opens is closed, for
 what follows is the answer.
+
+The template alone writes control tokens. Where a question or a program spells one, ``<|im_end|>``, it is cut
+behind its first character before it is encoded: it stays text, and a turn cannot be ended from inside.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise, product
 from typing import Any, TypeAlias
 
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.steps.formats import opening_ends
-from o1coder_gym.steps.thinking import before_answer, tags_of
+from o1coder_gym.steps.thinking import before_answer, behind_thought, tags_of
 
 Turn: TypeAlias = Mapping[str, str]
 """``role`` (system, user, assistant) and ``content``."""
@@ -27,6 +31,9 @@ Tokenizer: TypeAlias = Any
 
 # Any text that no template contains: what stands behind it in a rendered turn ends the turn.
 _MARK = "o1coder answer"
+
+_UNUSED = "\ufdd0"
+"""A character that Unicode gives to nobody: no text has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,13 @@ def render_thought(tokenizer: Tokenizer, turns: Sequence[Turn]) -> tuple[str, st
     return (text if opened else f"{text}{tags[0]}\n"), tags[1]
 
 
+def encode_thought(tokenizer: Tokenizer, turns: Sequence[Turn]) -> tuple[tuple[int, ...], str]:
+    """Returns `render_thought` with its text as ids; raises as it does."""
+    cut, turns, _ = _cut(tokenizer, turns)
+    text, closing = render_thought(tokenizer, turns)
+    return tuple(token for piece in text.split(cut) for token in _encode(tokenizer, piece)), closing
+
+
 def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn], beginning: str = "") -> tuple[int, ...]:
     """Returns the ids of a conversation and of the beginning of the answer.
 
@@ -101,17 +115,66 @@ def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn], beginning: str = 
         turns: The conversation; the last turn is the user's.
         beginning: The beginning of the assistant's turn.
     """
-    text = render_prompt(tokenizer, turns) + beginning
-    if tokenizer.chat_template:
-        return tuple(tokenizer.encode(text, add_special_tokens=False))
-    ids = list(tokenizer.encode(text))
-    while ids and ids[-1] == tokenizer.eos_token_id:  # some end each text by themselves
-        ids.pop()
-    return tuple(ids)
+    cut, turns, beginning = _cut(tokenizer, turns, beginning)
+    first, *others = (render_prompt(tokenizer, turns) + beginning).split(cut)
+    ids = list(tokenizer.encode(first, add_special_tokens=not tokenizer.chat_template))
+    while not tokenizer.chat_template and ids and ids[-1] == tokenizer.eos_token_id:
+        ids.pop()  # some end each text by themselves
+    return (*ids, *(token for piece in others for token in _encode(tokenizer, piece)))
 
 
 def encode_more(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
-    """Returns the ids of text that continues a turn, also where a tokenizer begins each text with a blank."""
+    """Returns the ids of text that continues an answer; it stays text, whatever it spells."""
+    return tuple(token for piece in text_pieces(tokenizer, text) for token in _encode(tokenizer, piece))
+
+
+def text_pieces(tokenizer: Tokenizer, text: str) -> list[str]:
+    """Returns text of an answer in pieces that spell no control token, but for tags of thoughts."""
+    places = [0, *(found.end() for found in _controls(tokenizer, answer=True).finditer(text)), len(text)]
+    return [text[begin:end] for begin, end in pairwise(places)]
+
+
+def _cut(
+    tokenizer: Tokenizer, turns: Sequence[Turn], beginning: str = ""
+) -> tuple[str, list[dict[str, str]], str]:
+    """Returns a mark, and a conversation that has it wherever the text of a control token is to be cut.
+
+    What is marked passes through a template as it is; behind it the control tokens that are whole are the
+    template's own.
+    """
+    said, mark = "\n".join([*(turn["content"] for turn in turns), beginning]), _UNUSED
+    while mark in said:
+        mark += _UNUSED
+    asked, answered = (_controls(tokenizer, answer=answer) for answer in (False, True))
+    cut: list[dict[str, str]] = []
+    for turn in turns:
+        controls = answered if turn["role"] == "assistant" else asked
+        cut.append({**turn, "content": controls.sub(rf"\g<0>{mark}", turn["content"])})
+    return mark, cut, answered.sub(rf"\g<0>{mark}", beginning)
+
+
+def _controls(tokenizer: Tokenizer, *, answer: bool) -> re.Pattern[str]:
+    """Returns what finds the first character of each text of a control token.
+
+    In an answer, the tags of the model's own thoughts are no such texts: they are written by whoever thinks.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    texts = {token.content for token in added if token.special} | {*map(str, tokenizer.all_special_tokens)}
+    if answer and (tags := tags_of(_template(tokenizer))):
+        written = "".join(tags) + behind_thought(tags[1])
+        texts = {text for text in texts if text not in written}
+    return _first_characters(frozenset(texts))
+
+
+@lru_cache(maxsize=64)
+def _first_characters(texts: frozenset[str]) -> re.Pattern[str]:
+    # A text of one character cannot be cut; none is nothing that is found.
+    found = (f"{re.escape(text[0])}(?={re.escape(text[1:])})" for text in sorted(texts) if len(text) > 1)
+    return re.compile("|".join(found) or r"(?!)")
+
+
+def _encode(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """Returns the ids of what stands within a turn, also where a tokenizer begins each text with a blank."""
     if not text:
         return ()
     ids = tokenizer.encode(text, add_special_tokens=False)
@@ -147,7 +210,7 @@ def end_tokens(model: Any, tokenizer: Tokenizer) -> frozenset[int]:
         found |= set(tokens if isinstance(tokens, list | tuple) else [tokens])
     # Only special tokens: a template may end a turn with a line end too, which occurs in answers.
     special = {*tokenizer.all_special_ids, *getattr(tokenizer, "added_tokens_decoder", {})}
-    found |= special.intersection(encode_more(tokenizer, ending(tokenizer)))
+    found |= special.intersection(_encode(tokenizer, ending(tokenizer)))
     return frozenset(int(token) for token in found if token is not None)
 
 
@@ -169,7 +232,7 @@ def training_tokens(tokenizer: Tokenizer, turns: Sequence[Turn], answer: str) ->
     # Encoded piece by piece: each opening is put in by the format, and no sampled token crosses its end.
     for begin, end in pairwise([first, *later]):
         ids += encode_more(tokenizer, answer[begin:end])
-    return TrainingTokens(prompt, ids[len(prompt) :] + encode_more(tokenizer, ending(tokenizer)))
+    return TrainingTokens(prompt, ids[len(prompt) :] + _encode(tokenizer, ending(tokenizer)))
 
 
 def check_training_tokens(

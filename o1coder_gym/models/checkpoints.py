@@ -19,6 +19,7 @@ from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.problems.likeness import trained_on
 from o1coder_gym.runs.files import replacing
+from o1coder_gym.runs.journal import begun_with
 from o1coder_gym.runs.provenance import Provenance, content_hash, package_versions
 
 CHECKPOINTS, MODEL = "checkpoints", "model"
@@ -264,10 +265,10 @@ def _base_of(checkpoint: Path) -> str | None:
 
 def _settings_of(run: Path) -> Mapping[str, Any]:
     """Returns the settings that a training was begun with; empty if its folder has none."""
-    for name in (STARTED, "config.json", "log/config.json"):  # the last one is of RL in self-play
-        if (run / name).exists():
-            return json.loads((run / name).read_text())["config"].get("settings", {})
-    return {}
+    if (run / STARTED).exists():
+        return json.loads((run / STARTED).read_text())["config"].get("settings", {})
+    config = begun_with(run) or begun_with(run / "log")  # the latter is of RL in self-play
+    return config.get("settings", {})
 
 
 def _with_adapters(model: Any, tokenizer: Any, checkpoint: Path) -> tuple[Any, Any]:

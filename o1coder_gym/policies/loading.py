@@ -37,6 +37,7 @@ from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.server.abilities import Abilities
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
+from o1coder_gym.runs.kept import OnDisk, on_disk
 from o1coder_gym.specs import Spec, parse, registry
 from o1coder_gym.specs.parameters import Count
 from o1coder_gym.steps.formats import StepFormat, load_format
@@ -49,7 +50,7 @@ ENTRY_POINT_GROUP = registry.KINDS["policy"].group
 _FAKE, _HF, _OPENAI, _VLLM = FakeSettings(), HFSettings(), OpenAISettings(), VLLMSettings()
 
 
-_engines: dict[str, Engine] = {}
+_engines: dict[str, tuple[OnDisk, Engine]] = {}
 _engines_lock = threading.Lock()
 
 
@@ -135,12 +136,23 @@ def _refuse_bare_model(spec: str) -> None:
         raise UsageError(f"policy {spec!r} is a model, not what runs it; did you mean 'hf:{spec}'?")
 
 
-def shared_engine(key: str, make: Callable[[], Engine]) -> Engine:
-    """Returns the process's engine called `key`; makes it the first time."""
+def shared_engine(key: str, make: Callable[[], Engine], *names: str) -> Engine:
+    """Returns the process's engine called `key`; makes it the first time, and when its files have changed.
+
+    Args:
+        key: Names the engine with all of its settings.
+        make: Makes it.
+        names: Folders, or names of models, that it is loaded from.
+    """
+    files = on_disk(*names)
     with _engines_lock:
-        if key not in _engines:
-            _engines[key] = make()
-        return _engines[key]
+        found = _engines.get(key)
+        if found is None or found[0] != files:
+            # Let go before the next one is loaded: two models would need the room of both.
+            _engines.pop(key, None)
+            del found
+            _engines[key] = files, make()
+        return _engines[key][1]
 
 
 def hf(
@@ -160,7 +172,7 @@ def hf(
         think_step: Whether the first step of a chain is a thought, and the only one.
         settings: How the model runs.
     """
-    engine = shared_engine(f"hf:{target} {settings}", lambda: HFEngine.from_name(target, settings))
+    engine = shared_engine(f"hf:{target} {settings}", lambda: HFEngine.from_name(target, settings), target)
     return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens, think_step=think_step)
 
 
@@ -181,7 +193,7 @@ def vllm(
         think_step: Whether the first step of a chain is a thought, and the only one.
         settings: How the model runs.
     """
-    engine = shared_engine(f"vllm:{target} {settings}", lambda: VLLMEngine(target, settings))
+    engine = shared_engine(f"vllm:{target} {settings}", lambda: VLLMEngine(target, settings), target)
     return LanguageModelPolicy(engine, step_format, think_tokens=think_tokens, think_step=think_step)
 
 

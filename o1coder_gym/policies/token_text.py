@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from o1coder_gym.models.chat_template import encode_more, encode_prompt, render_thought
+from o1coder_gym.models.chat_template import encode_more, encode_prompt, encode_thought
 from o1coder_gym.policies.engine import Completion, Generate
 from o1coder_gym.steps.formats import Prompt, StepFormat
 from o1coder_gym.types import ActionType, Problem, State, Step
@@ -41,11 +41,10 @@ class TokenText:
         Raises:
             UsageError: When the model's template knows no thoughts.
         """
-        text, closing = render_thought(self.tokenizer, _turns(prompt))
-        return self.encode_more(text), closing
+        return encode_thought(self.tokenizer, _turns(prompt))
 
     def encode_more(self, text: str) -> tuple[int, ...]:
-        """Returns the ids of text that continues a turn."""
+        """Returns the ids of text that continues an answer."""
         return encode_more(self.tokenizer, text)
 
     def decode(self, ids: Sequence[int]) -> str:

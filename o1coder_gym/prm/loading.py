@@ -15,10 +15,10 @@ Packages add scorers as plug-ins, see `registry`. Scorers are shared: equal stri
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
 
 from o1coder_gym.errors import UsageError, require
 from o1coder_gym.prm.public import ScorerSettings
+from o1coder_gym.runs.kept import kept
 from o1coder_gym.specs import parse, registry
 from o1coder_gym.types.protocols import StepScorer
 
@@ -27,9 +27,9 @@ _LOG = logging.getLogger(__name__)
 _DEFAULTS = ScorerSettings()
 
 
-@lru_cache(maxsize=16)
+@kept(16, lambda spec: [spec])
 def load_scorer(spec: str) -> StepScorer:
-    """Returns the step scorer that `spec` names.
+    """Returns the step scorer that `spec` names; the same one while its files stay as they are.
 
     Raises:
         UsageError: When there is no such scorer, an option makes no sense, or what is made cannot score.

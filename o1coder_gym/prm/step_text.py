@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from o1coder_gym.errors import ScorerError
-from o1coder_gym.models.chat_template import Tokenizer, encode_prompt
+from o1coder_gym.models.chat_template import Tokenizer, encode_prompt, text_pieces
 from o1coder_gym.steps.formats import StepFormat
 from o1coder_gym.steps.prompts import question
 from o1coder_gym.types import Problem, State
@@ -40,7 +40,7 @@ def separated(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedStep
     ids = list(encode_prompt(tokenizer, [{"role": "user", "content": asked}]))
     marks = []
     for step in steps:
-        ids += tokenizer.encode(f"{step}\n", add_special_tokens=False)
+        ids += _text(tokenizer, f"{step}\n")
         # By id, not by text: a step that spells the end token as text must not make a mark.
         ids.append(separator_of(tokenizer))
         marks.append(len(ids) - 1)
@@ -91,9 +91,15 @@ def skywork(tokenizer: Tokenizer, asked: str, steps: list[str]) -> EncodedSteps:
     line_end = tokenizer.encode("\n", add_special_tokens=False)[-1]
     marks = []
     for step in steps:
-        ids += [*tokenizer.encode(step, add_special_tokens=False), line_end]
+        ids += [*_text(tokenizer, step), line_end]
         marks.append(len(ids) - 1)
     return EncodedSteps(tuple(ids), tuple(marks))
+
+
+def _text(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Returns the ids of a step's text, no control token among them."""
+    pieces = text_pieces(tokenizer, text)
+    return [token for piece in pieces for token in tokenizer.encode(piece, add_special_tokens=False)]
 
 
 def separator_of(tokenizer: Tokenizer) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from o1coder_gym.reporting.results import (
 from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.reporting.search_reliability import ReliabilityBin, scored_steps, search_reliability
 from o1coder_gym.runs.budget import UNLIMITED
-from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.runs.journal import read_config, read_rows
 from o1coder_gym.specs import name_of
 
 BASELINES = ("best_of_n_random", "greedy")
@@ -255,10 +254,8 @@ def row_facts(rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
 
 def _facts(folder: Path, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
     facts = row_facts(rows)
-    config = folder / "config.json"
-    if config.exists():
-        found: dict[str, Any] = json.loads(config.read_text(encoding="utf-8"))
-        facts += [("configuration", found.get("hash", "")[:12])]
+    if found := read_config(folder):
+        facts += [("configuration", found["hash"][:12])]
         facts += [
             (name, version) for name, version in found.get("versions", {}).items() if isinstance(version, str)
         ]

@@ -21,9 +21,9 @@ from types import TracebackType
 from typing import Any
 
 import o1coder_gym
-from o1coder_gym.errors import JournalError
+from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs.files import write_whole
-from o1coder_gym.runs.provenance import config_hash, file_hashes
+from o1coder_gym.runs.provenance import config_hash, file_hashes, input_hashes
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ SCHEMA = 1
 
 FILES = "files"
 """Key of a configuration: hashes of the files that it names. Folders of earlier versions lack it."""
+
+INPUTS = "inputs"
+"""Key of a configuration: hashes of the artefacts that its specs name, see `input_hashes`."""
 
 _OF_A_START = {"config.json", ".lock"}
 """Files of a run folder before its first row."""
@@ -182,20 +185,59 @@ def optional_folder(
     return contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
 
 
-def begun_with(folder: Path) -> Mapping[str, Any]:
+def begun_with(folder: Path, *needed: str) -> Mapping[str, Any]:
     """Returns the configuration that the run in a folder began with; empty where there is none.
+
+    Args:
+        folder: The run folder.
+        needed: Keys without which it is not the run that the caller asks for.
+
+    Raises:
+        JournalError: When it cannot be read.
+        UsageError: When a key is missing; names it.
+    """
+    config = (read_config(folder) or {}).get("config") or {}
+    if missing := [name for name in needed if name not in config]:
+        raise UsageError(f"{folder}: holds no run with {', '.join(missing)} in its config.json")
+    return config
+
+
+def require_unchanged(folder: Path, config: Mapping[str, Any], *names: str, otherwise: str) -> None:
+    """Checks that what a run was begun with is what its configuration names today.
+
+    Args:
+        folder: The run folder, for messages.
+        config: As `begun_with` returns it; of what an earlier version has not written down nothing is known.
+        names: Problem sets, files and specs of artefacts, as the configuration has them.
+        otherwise: What it means that one has changed, or what to do then.
+
+    Raises:
+        UsageError: When one has changed; names it.
+    """
+    for begun, now in ((FILES, file_hashes(*names)), (INPUTS, input_hashes(*names))):
+        known = config.get(begun) or {}
+        for name, digest in now.items():
+            if known.get(name, digest) != digest:
+                raise UsageError(f"{folder}: {name} has changed since the run began; {otherwise}")
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Returns what config.json says of the run in a folder; None without the file.
+
+    Returns:
+        ``schema``, ``hash`` and ``config``, and ``versions`` of what began it.
 
     Raises:
         JournalError: When it cannot be read.
     """
-    found = _read_config(folder / "config.json") or {}
-    return found.get("config") or {}
-
-
-def changed_files(config: Mapping[str, Any], *names: str) -> list[str]:
-    """Returns which of the files that a run's configuration names have changed since the run began."""
-    begun = config.get(FILES) or {}
-    return [name for name, digest in file_hashes(*names).items() if begun.get(name, digest) != digest]
+    file = folder / "config.json"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {**found, "schema": found["schema"], "hash": found["hash"]}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{file}: not the config of a run") from error
 
 
 class RowIndex:
@@ -325,7 +367,7 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
     A start that was killed before it wrote anything else is not a run, and blocks none.
     """
     file = folder / "config.json"
-    found = _read_config(file)
+    found = read_config(folder)
     if found is not None and FILES not in (found.get("config") or {}):
         config = {name: value for name, value in config.items() if name != FILES}
     digest = config_hash(config)
@@ -344,17 +386,6 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
     return True
 
 
-def _read_config(file: Path) -> dict[str, Any] | None:
-    """Returns the content of config.json, with its ``schema`` and ``hash``; None without a file."""
-    try:
-        found = json.loads(file.read_text())
-        return {**found, "schema": found["schema"], "hash": found["hash"]}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JournalError(f"{file}: not the config of a run") from error
-
-
 def _write_config(file: Path, row: Mapping[str, Any]) -> None:
     try:
         write_whole(file, _dumps(row, indent=2) + "\n")
@@ -371,10 +402,8 @@ def _changed(old: Any, new: Mapping[str, Any]) -> list[str]:
 
 def _begun_by(folder: Path) -> str:
     """Returns the version of this project that made a run folder; empty if the folder has none."""
-    try:
-        return str(json.loads((folder / "config.json").read_text())["versions"]["o1coder_gym"])
-    except (KeyError, TypeError):
-        return ""
+    versions = (read_config(folder) or {}).get("versions")
+    return str(versions.get("o1coder_gym", "")) if isinstance(versions, Mapping) else ""
 
 
 def _versions() -> dict[str, str]:

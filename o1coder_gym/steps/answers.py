@@ -72,11 +72,11 @@ class _Candidate:
         )
 
 
-def program_in(text: str, entry_point: str | None = None) -> str | None:
-    """Returns the program in an answer, thoughts set apart before; None where there is none.
+def find_program(text: str, entry_point: str | None = None) -> str | None:
+    """Returns the best of what may be a program in a text, thoughts set apart before; None where nothing may.
 
     Args:
-        text: The answer.
+        text: Usually an answer.
         entry_point: Name that the program defines; None where it is
             not known, or a whole program is asked for.
     """

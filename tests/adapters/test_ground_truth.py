@@ -4,9 +4,12 @@ import json
 
 import pytest
 
-from o1coder_gym.adapters.ground_truth import ground_truth_row, read_ground_truth
+from o1coder_gym.adapters.ground_truth import ground_truth_of, ground_truth_row, read_ground_truth
 from o1coder_gym.adapters.scoring import score_all
 from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.problems.answers.programs import submission
+from o1coder_gym.problems.formats.predictions import INPUT, OUTPUT, TASK
+from o1coder_gym.types import CallTest, Problem
 
 ADD = "def add(a, b):\n    return a + b"
 SUM = "print(sum(map(int, input().split())))"
@@ -47,6 +50,44 @@ def test_a_written_row_reads_the_same(raw):
     assert read_ground_truth(json.loads(json.dumps(ground_truth_row(truth)))) == truth
 
 
+ANSWER = "def answer():\n    return 3"
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {},
+        {"split": "test", "difficulty": "easy"},
+        {"cpu_s": 9, "memory_bytes": 1 << 31, "result_bytes": 5 << 20, "split": "test"},
+        {TASK: OUTPUT},
+        {TASK: INPUT, "code": "def f(x):\n    return x", "cpu_s": 4},
+        {TASK: "sums", "code": "a solution"},
+    ],
+)
+def test_a_row_is_judged_as_an_environment_judges_its_problem(meta):
+    problem = Problem("p", "?", "answer", (CallTest("[]", "3"),), meta, "import math")
+    row = json.loads(json.dumps(ground_truth_row(ground_truth_of(problem))))
+    here = submission(problem, ANSWER, problem.public_tests)
+    assert read_ground_truth(row).submission(ANSWER) == here
+    # A data set of columns gives each row the keys of all.
+    filled = {
+        "meta": dict.fromkeys(("cpu_s", "memory_bytes", "result_bytes", TASK, "code")) | row.get("meta", {})
+    }
+    assert read_ground_truth(row | filled).submission(ANSWER) == here
+    played = read_ground_truth(row).problem("p", "?")
+    assert submission(played, ANSWER, played.public_tests) == here
+    assert "split" not in row.get("meta", {})
+    assert ("code" in row.get("meta", {})) == (meta.get(TASK) == INPUT)
+
+
+def test_a_program_may_use_what_its_problem_grants():
+    large = Problem("p", "?", "f", (CallTest("[]", "3"),), {"memory_bytes": 1 << 30})
+    usual = Problem("p", "?", "f", (CallTest("[]", "3"),))
+    program = "def f():\n    return len(bytes(700 << 20)) * 0 + 3"
+    truths = [read_ground_truth(json.dumps(ground_truth_row(ground_truth_of(one)))) for one in (large, usual)]
+    assert [found.outcome for found in score_all([(program, one) for one in truths])] == ["pass", "memory"]
+
+
 @pytest.mark.parametrize(
     ("raw", "field"),
     [
@@ -76,6 +117,10 @@ def test_a_written_row_reads_the_same(raw):
         ({"tests": 7}, "tests"),
         ({"tests": [], "entry_point": 7}, "entry_point"),
         ({"tests": [], "prelude": 7}, "prelude"),
+        ({"tests": [], "meta": 7}, "meta"),
+        ({"tests": [], "meta": {"cpu_s": -1}}, "meta"),
+        ({"tests": [], "meta": {"memory_bytes": "1 GiB"}}, "meta"),
+        ({"tests": [], "meta": {TASK: INPUT}}, "meta"),
         ({"tests": [], "prelude": "def ("}, "prelude"),
         ({**CALLS, "fn_name": "class"}, "ground_truth.fn_name"),
         ({**CALLS, "inputs": [[1, 2], [10**5000, 1]]}, r"ground_truth.inputs\[1\]"),

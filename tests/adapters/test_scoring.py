@@ -8,6 +8,7 @@ import pytest
 from o1coder_gym.adapters.scoring import GroundTruth, Score, score, score_all, score_all_async
 from o1coder_gym.errors import InfrastructureError, UsageError
 from o1coder_gym.problems.answers.solutions import program_in
+from o1coder_gym.steps.answers import find_program
 from o1coder_gym.types import AssertTest, CallTest, Outcome, Verdict
 
 RIGHT, WRONG = "def double(x):\n    return 2 * x", "def double(x):\n    return x"
@@ -66,7 +67,14 @@ def test_asserts_need_no_entry_point():
 
 @pytest.mark.parametrize(
     ("answer", "program"),
-    [(f"Here:\n```python\n{RIGHT}\n```\nDone.", RIGHT), (RIGHT, RIGHT), ("  \n", None)],
+    [
+        (f"Here:\n```python\n{RIGHT}\n```\nDone.", RIGHT),
+        (RIGHT, RIGHT),
+        ("I cannot do this.", "I cannot do this."),  # judged, and wrong; a search for a program finds none
+        ("  \n", None),
+        (f"<think>```python\n{RIGHT}\n```", None),
+    ],
 )
 def test_the_program_of_an_answer(answer, program):
     assert program_in(answer) == program
+    assert find_program("I cannot do this.") is None

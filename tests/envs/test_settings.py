@@ -119,3 +119,32 @@ def test_generated_tests_are_made_once_and_judged_after_the_public_ones(tmp_path
 def test_tests_of_another_kind_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown tests 'hidden'; known: generated, public"):
         gymnasium.make("O1Coder/Starter-v0", tests="hidden")
+
+
+def test_an_environment_plays_what_a_file_holds_when_it_is_made(tmp_path: Path) -> None:
+    rows, script = tmp_path / "rows.jsonl", tmp_path / "script.json"
+    row = {"prompt": "Return twice x.", "entry_point": "double", "public_tests": [], "tests": []}
+
+    def write(name: str) -> None:
+        rows.write_text(json.dumps({"task_id": f"mine/{name}", **row}) + "\n")
+        action = {"type": "define", "text": f"plan of {name}"}
+        script.write_text(json.dumps({"problems": {"*": {"depths": [[action]]}}}))
+
+    def made() -> gymnasium.Env:
+        return gymnasium.make(
+            "O1Coder/Choice-v0",
+            problems=str(rows),
+            policy=f"scripted:{script}",
+            k=1,
+            disable_env_checker=True,
+        )
+
+    write("first")
+    before = made()
+    assert before.reset(seed=0)[1]["task_id"] == "mine/first"
+    write("second one")
+    before.unwrapped.set_alpha(0.2)  # pyright: ignore[reportAttributeAccessIssue]
+    for env, name in ((before, "first"), (made(), "second one"), (before, "first")):
+        info = env.reset(seed=0)[1]
+        assert info["task_id"] == f"mine/{name}"
+        assert f"plan of {name}" in info["proposals"][0]

@@ -3,15 +3,16 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from o1coder_gym.errors import JournalError
+from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs import journal
-from o1coder_gym.runs.journal import FILES, RunFolder, read_rows
-from o1coder_gym.runs.provenance import config_hash
+from o1coder_gym.runs.journal import FILES, RunFolder, begun_with, read_rows, require_unchanged
+from o1coder_gym.runs.provenance import Provenance, config_hash, file_hashes, input_hashes
 
 CONFIG = {"agents": ["mcts"], "seed": 0}
 
@@ -57,6 +58,33 @@ def test_a_folder_of_an_earlier_version_says_nothing_of_files(tmp_path: Path) ->
     RunFolder.open(tmp_path, {**CONFIG, FILES: {"own.jsonl": "a"}}, resume=True).close()
     with pytest.raises(JournalError, match="seed"):
         RunFolder.open(tmp_path, {**CONFIG, "seed": 1, FILES: {"own.jsonl": "a"}}, resume=True)
+
+
+def test_what_a_run_was_begun_with_is_compared_with_what_its_config_names(tmp_path: Path) -> None:
+    problems, model = tmp_path / "own.jsonl", tmp_path / "model"
+    problems.write_text("{}")
+    model.mkdir()
+    names = (str(problems), f"prm:{model}?batch=4", "mbpp", "heuristic")
+    made = Provenance("prm train", {"seed": 0}, {}, {})
+    made.write(model)
+    config = {"files": file_hashes(*names), "inputs": input_hashes(*names)}
+    require_unchanged(tmp_path, config, *names, otherwise="stop")
+    require_unchanged(tmp_path, {}, *names, otherwise="stop")  # an earlier version wrote nothing down
+    replace(made, config={"seed": 1}).write(model)
+    with pytest.raises(UsageError, match=f"prm:{model}.*has changed since the run began; stop"):
+        require_unchanged(tmp_path, config, *names, otherwise="stop")
+    made.write(model)
+    problems.write_text("[]")
+    with pytest.raises(UsageError, match=r"own\.jsonl has changed"):
+        require_unchanged(tmp_path, config, *names, otherwise="stop")
+
+
+def test_a_run_begins_with_what_its_reader_needs(tmp_path: Path) -> None:
+    assert begun_with(tmp_path) == {}
+    begin(tmp_path)
+    assert begun_with(tmp_path, *CONFIG) == CONFIG
+    with pytest.raises(UsageError, match=r"holds no run with task_ids, split in its config\.json"):
+        begun_with(tmp_path, *CONFIG, "task_ids", "split")
 
 
 def test_a_folder_with_a_run_needs_resume(tmp_path: Path) -> None:
@@ -144,7 +172,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_a_full_disk_keeps_the_rows_before(tmp_path: Path) -> None:
     program = """
 import resource, sys
-from o1coder_gym.errors import JournalError
+from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs import journal
 from o1coder_gym.runs.journal import RunFolder
 with RunFolder.open(sys.argv[1], {"a": 1}) as folder:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from o1coder_gym.adapters.ground_truth import read_ground_truth
 from o1coder_gym.adapters.judge_service.gate import Refused
-from o1coder_gym.adapters.judge_service.sandbox_fusion import MOST_MB, MOST_S
-from o1coder_gym.adapters.scoring import GroundTruth, case_row
+from o1coder_gym.adapters.judge_service.sandbox_fusion import MOST_MB, MOST_S, bounded
+from o1coder_gym.adapters.scoring import case_row
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.formats.reading.fields import syntax_fault
 from o1coder_gym.problems.rows import is_name
@@ -65,7 +66,8 @@ class Program(BaseModel):
         limits, name = Limits(**self.limits.model_dump()), self.entry_point or truth.entry_point
         if name is None and any(isinstance(test, CallTest | CheckTest) for test in truth.tests):
             raise ProblemFileError("field 'entry_point': missing, and the tests call a function")
-        return GroundTruth(truth.tests, name, self.prelude or truth.prelude, limits).submission(self.code)
+        truth = replace(truth, entry_point=name, prelude=self.prelude or truth.prelude, limits=limits)
+        return bounded(truth).submission(self.code)
 
 
 class JudgeRequest(BaseModel):

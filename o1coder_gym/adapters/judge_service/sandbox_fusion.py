@@ -7,6 +7,7 @@ ends with exit code 0 before an appended assert passes there; ``/judge`` does no
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,9 @@ from pydantic import BaseModel, Field, field_validator
 
 from o1coder_gym.adapters.ground_truth import read_ground_truth
 from o1coder_gym.adapters.scoring import GroundTruth, Score
+from o1coder_gym.problems.answers.programs import limits_for
 from o1coder_gym.problems.answers.solutions import program_in
+from o1coder_gym.problems.formats.reading.fields import wrong
 from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.types import CaseResult, Limits, Outcome, StdioTest, Submission
 
@@ -97,12 +100,27 @@ class EvaluateBatch(BaseModel):
             ProblemFileError: When they cannot be read.
         """
         truth = read_ground_truth(self.config.provided_data.get("test_cases"))
-        return GroundTruth(truth.tests, truth.entry_point, truth.prelude, self.config.limits)
+        return bounded(replace(truth, limits=self.config.limits))
 
     @property
     def run_all(self) -> bool:
         """Whether tests are run after the first that fails."""
         return bool(self.config.extra.get("run_all_cases", True))
+
+
+def bounded(truth: GroundTruth) -> GroundTruth:
+    """Returns what a request is judged by, whose tests may state limits of their own.
+
+    Raises:
+        ProblemFileError: When they state more than a request may ask for.
+    """
+    limits = limits_for(truth.problem("", ""), truth.limits)
+    if limits.cpu_s > MOST_S:
+        raise wrong("meta.cpu_s", f"at most {MOST_S:g} here, got {limits.cpu_s:g}")
+    for name, size in (("memory_bytes", limits.memory_bytes), ("result_bytes", limits.result_bytes)):
+        if size > MOST_MB << 20:
+            raise wrong(f"meta.{name}", f"at most {MOST_MB << 20} here, got {size}")
+    return truth
 
 
 def run_response(output: Output) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
-from o1coder_gym.runs.journal import RunFolder, changed_files
-from o1coder_gym.runs.provenance import input_hashes
+from o1coder_gym.runs.journal import RunFolder, begun_with, require_unchanged
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import StepFormat, load_format, read_action
@@ -74,14 +73,12 @@ def measure_aspr(
 
     Raises:
         UsageError: When the folder is not that of one benchmark plan, or has no such agent, or when its
-            policy has other weights by now.
+            policy or its problems have changed by now.
+        JournalError: When the folder cannot be read, or is in use.
     """
-    config = _config(run)
-    for spec, digest in input_hashes(config["policy"]).items():
-        if (config.get("inputs") or {}).get(spec, digest) != digest:
-            raise UsageError(f"{run}: {spec} has changed since; its paths are those of another policy")
-    for name in changed_files(config, config["problems"]):
-        raise UsageError(f"{run}: {name} has changed since; its paths are those of other problems")
+    config = begun_with(run, "problems", "split", "task_ids", "policy", "format")
+    used = config["policy"], config["problems"]
+    require_unchanged(run, config, *used, otherwise="its paths are those of another policy or other problems")
     found = load_rows(config["problems"], split=config["split"])
     rows = [found.row(task_id) for task_id in config["task_ids"]]
     problems = {row.problem.task_id: row.problem for row in rows}
@@ -187,16 +184,6 @@ def _rate(
         if path.agent == agent and _key(path) in known:
             outcomes[path.prefix.problem_id].append(known[_key(path)])
     return average_sampling_pass_rate(outcomes)
-
-
-def _config(run: Path) -> dict[str, Any]:
-    file = run / "config.json"
-    try:
-        config = json.loads(file.read_text())["config"]
-        _ = config["problems"], config["split"], config["task_ids"], config["policy"], config["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{run}: not the folder of a benchmark plan: {error!r}") from error
-    return config
 
 
 def _known(folder: RunFolder, samples: int, seed: int) -> dict[str, list[bool]]:

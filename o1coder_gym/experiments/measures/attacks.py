@@ -10,7 +10,7 @@ from typing import Any
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.policies import Engine, LanguageModelPolicy, load_policy
-from o1coder_gym.problems.answers.solutions import read_solutions
+from o1coder_gym.problems.answers.solutions import by_name, read_solutions
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.sandbox import Judge
 from o1coder_gym.settings import Checked
@@ -65,20 +65,19 @@ def attack_programs(
 
     Raises:
         UsageError: When the file has no program, or an oracle is no language model.
-        ProblemFileError: When a row of the file is malformed.
+        ProblemFileError: When a row of the file is malformed, or two of a problem have one solution_id.
     """
     rows = {row.problem.task_id: row for row in load_rows(settings.problems, split=settings.split)}
-    programs: dict[str, dict[str, str]] = {}
-    for one in read_solutions(settings.solutions, rows):
-        program = one.program(rows[one.task_id].problem) or ""
-        programs.setdefault(one.task_id, {})[str(one.solution_id)] = program
-    if not programs:
+    solutions = by_name(read_solutions(settings.solutions, rows))
+    if not solutions:
         raise UsageError(f"{settings.solutions} has no program")
     with Judge(settings.workers) as judge:
         plan = _plan(settings, judge)
-        on_start(len(programs))
-        for task_id, named in programs.items():
-            row = attack_row(judge, rows[task_id].problem, named, plan)
+        on_start(len(solutions))
+        for task_id, named in solutions.items():
+            problem = rows[task_id].problem
+            programs = {name: one.program(problem) or "" for name, one in named.items()}
+            row = attack_row(judge, problem, programs, plan)
             if settings.keep is not None:
                 _keep(settings.keep, row)
             yield row

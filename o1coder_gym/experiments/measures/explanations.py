@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +12,8 @@ from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.pages.tree_page import test_line
-from o1coder_gym.reporting.results import ResultRow, read_results
-from o1coder_gym.runs.journal import changed_files
+from o1coder_gym.reporting.results import RESULTS, ResultRow, read_results
+from o1coder_gym.runs.journal import begun_with, require_unchanged
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson
@@ -69,6 +68,7 @@ def explain_answers(settings: ExplainSettings) -> list[Explanation]:
         UnknownNameError: When the run has no such problem or agent.
         UsageError: When it has no answer with that seed and budget, or does not say where its problems are,
             or these have changed since.
+        JournalError: When a folder of the run has a damaged config.json.
     """
     rows = read_results(settings.run)
     task = one_of(f"problem of {settings.run}", settings.task, (row.task_id for row in rows))
@@ -113,13 +113,12 @@ def _problem(settings: ExplainSettings) -> ProblemRow:
     """Loads the problem from the set that the run's own folder, or that of one of its parts, names."""
     if settings.problems is not None:
         return load_rows(settings.problems).row(settings.task)
-    for file in sorted(settings.run.rglob("config.json")):
-        config = json.loads(file.read_text(encoding="utf-8")).get("config", {})
+    # Beside rows alone: a model's folder, which a run may hold too, has a config.json of its own.
+    for file in sorted(settings.run.rglob(f"{RESULTS}.jsonl")):
+        config = begun_with(file.parent)
         if settings.task in config.get("task_ids", ()):
-            for name in changed_files(config, config["problems"]):
-                raise UsageError(
-                    f"{settings.run}: {name} has changed since; --problems says which tests to run"
-                )
+            otherwise = "--problems says which tests to run"
+            require_unchanged(settings.run, config, config["problems"], otherwise=otherwise)
             return load_rows(config["problems"], split=config.get("split")).row(settings.task)
     raise UsageError(f"{settings.run} does not say where its problems are; give --problems")
 

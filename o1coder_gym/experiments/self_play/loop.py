@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from o1coder_gym.agents import load_agent
-from o1coder_gym.errors import JournalError, O1CoderError, UsageError
+from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.experiments.measures.held_out import Gain, gains
 from o1coder_gym.experiments.self_play.config import SelfPlayConfig
 from o1coder_gym.experiments.self_play.stages import Learned, RealStages, Stages, StagesOnGPUs
@@ -35,7 +35,7 @@ from o1coder_gym.reporting.figures import PICTURE, draw_curve, markdown_curve
 from o1coder_gym.reporting.results import counted
 from o1coder_gym.runs.executors import has_gpus, load_executor
 from o1coder_gym.runs.files import write_json
-from o1coder_gym.runs.journal import FILES, RunFolder
+from o1coder_gym.runs.journal import FILES, RunFolder, begun_with
 from o1coder_gym.runs.provenance import config_hash, file_hashes, input_hashes
 
 MARK = "stage.json"
@@ -132,7 +132,7 @@ def self_play(
     for stage in filter(None, (config.sft, config.prm, config.rl)):
         check_start(config.run.model, stage, "trl", "peft", "datasets")
     load_agent(config.synthesis.agent)
-    config = config.as_begun(_begun(out))
+    config = config.as_begun(begun_with(out) or None)
     with RunFolder.open(out, {**config.to_row(), FILES: _files(config)}, resume=resume) as folder:
         kind = StagesOnGPUs if has_gpus(config.run.executor) else RealStages
         stages = kind(config, out, on_warning=on_warning, search=search)
@@ -269,16 +269,6 @@ class _Work:
 
     def _absolute(self, text: str) -> str:
         return text.replace("RUN/", f"{self._folder.path}/")
-
-
-def _begun(out: Path) -> Mapping[str, Any] | None:
-    """Returns the configuration that a folder was begun with, None where it holds no run."""
-    try:
-        return dict(json.loads((out / "config.json").read_text())["config"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JournalError(f"{out / 'config.json'}: not the config of a run") from error
 
 
 def _files(config: SelfPlayConfig) -> dict[str, str]:

@@ -16,7 +16,7 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.missing_tests import Warn, warn_of, without_visible_tests
 from o1coder_gym.rewards import Schedule, load_schedule
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import Provenance, input_hashes, package_versions
+from o1coder_gym.runs.provenance import Provenance, file_hashes, input_hashes, package_versions
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked, NonNegative, Range
@@ -110,6 +110,7 @@ def train_choice(
 
     Raises:
         JournalError: When `out` holds a run and `resume` is false, or a run of other settings.
+        O1CoderError: When the policy or the problems have changed since the run began.
         MissingExtraError: When stable-baselines3 is not installed.
     """
     from o1coder_gym.agents.rl.choice_ppo import train
@@ -125,9 +126,8 @@ def train_choice(
     with RunFolder.open(out, {**row, "alpha": settings.training.alpha}, resume=resume) as folder:
         chooser = train(training, out, resume=resume, alpha=schedule, on_progress=on_progress)
         # By this a run of the agent notices that its chooser was trained further.
-        made = Provenance(
-            "rl choice", asdict(training), input_hashes(settings.policy), package_versions("torch")
-        )
+        inputs = input_hashes(settings.policy) | file_hashes(settings.problems)
+        made = Provenance("rl choice", asdict(training), inputs, package_versions("torch"))
         made.write(out)
         result = _compared(chooser, training, settings, folder)
         folder.append("evaluations", result)

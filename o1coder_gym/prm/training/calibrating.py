@@ -70,7 +70,6 @@ def calibrate(
         fitted_on = {"data": data_hash(data), "split": split, "problems": sorted(chosen)}
         fitted = replace(fitted, fitted_on=fitted_on)
     write_calibration(model, fitted)
-    load_scorer.cache_clear()  # scorers of this model that are loaded have the calibration before
     hard = np.asarray([row.hard for row in part.prefixes], float)[~inside]
     scores = [np.asarray([one(logit) for logit in logits[~inside]]) for one in (UNCALIBRATED, fitted)]
     errors = [calibration_error(reliability(one, targets[~inside])) for one in scores]

@@ -33,7 +33,6 @@ from o1coder_gym.prm.collators import (
     pairwise_examples,
     pointwise_examples,
 )
-from o1coder_gym.prm.loading import load_scorer
 from o1coder_gym.prm.losses import IGNORED, pairwise_loss, pointwise_loss
 from o1coder_gym.prm.public import KINDS
 from o1coder_gym.prm.scorer import DESCRIPTION
@@ -241,7 +240,6 @@ def save_prm(model: Any, text: StepText, folder: Path, step_format: str, objecti
     description: dict[str, Any] = {"kind": "o1coder", "format": step_format, "objective": objective}
     description["max_length"] = text.max_length
     write_json(folder / DESCRIPTION, description)
-    load_scorer.cache_clear()  # of an earlier model in this folder
 
 
 def step_trainer(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from o1coder_gym.problems.formats.predictions import TASK, answer_program
+from o1coder_gym.problems.formats.predictions import INPUT, TASK, answer_program, asks_prediction
 from o1coder_gym.problems.rows import stated_limits
 from o1coder_gym.types import Limits, Problem, Submission, Tests
 
@@ -43,6 +45,22 @@ def limits_for(problem: Problem, limits: Limits = Limits()) -> Limits:
     )
 
 
+def judged_by(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what of a problem's ``meta`` decides how answers are judged: its limits, its kind of task.
+
+    A row that carries the tests of a problem elsewhere carries this beside them.
+
+    Raises:
+        ValueError: A limit is not a finite number above 0, or the code whose input is asked for is no text.
+    """
+    asked = {TASK: meta[TASK]} if asks_prediction(meta) else {}
+    if asked.get(TASK) == INPUT:
+        if not isinstance(meta.get("code"), str):
+            raise ValueError(f"code: expected the text of a program, got {meta.get('code')!r:.60}")
+        asked["code"] = meta["code"]
+    return stated_limits(meta) | asked
+
+
 def program_of(problem: Problem, written: str) -> str:
     """Returns the program that the tests of a problem are run on.
 
@@ -53,4 +71,4 @@ def program_of(problem: Problem, written: str) -> str:
         problem: The problem.
         written: A program, or an answer, untrusted.
     """
-    return answer_program(problem, written) if TASK in problem.meta else written
+    return answer_program(problem, written) if asks_prediction(problem.meta) else written

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -32,12 +32,16 @@ class Solution:
         kind: How to read it.
         solution_id: As given, or agent, seed and budget of a row of results.jsonl, or the number of the row;
             of several in one row their place behind it: ``7.2``.
+        named: Whether the row gives the id itself.
+        where: File and row that it was read from, for messages.
     """
 
     task_id: str
     text: str
     kind: Kind = "program"
     solution_id: str | int = 0
+    named: bool = field(default=False, compare=False)
+    where: str = field(default="", compare=False)
 
     def program(self, problem: Problem) -> str | None:
         """Returns the program; None where an answer holds none.
@@ -52,10 +56,12 @@ class Solution:
 
 
 def program_in(answer: str, entry_point: str | None = None) -> str | None:
-    """Returns the program of a model's answer; None where there is none.
+    """Returns the program that a model's answer is judged as, read as environments with format vanilla do.
+
+    Prose is the program that it is not, and fails. None: nothing was said, or too much, or a thought alone.
 
     Args:
-        answer: Text, usually with fenced blocks; see `steps.answers.program_in`.
+        answer: Text, usually with fenced blocks; `steps.answers.find_program` picks the program of several.
         entry_point: Function that the tests call; tells the program from drafts and usage.
     """
     step = VANILLA.parse(answer, entry_point)
@@ -88,7 +94,33 @@ def read_solutions(path: str | Path, known: Container[str] | None = None) -> Ite
         texts = list(_texts(row, where))
         for place, (text, kind) in enumerate(texts, start=1):
             own_id = solution_id if len(texts) == 1 else f"{solution_id}.{place}"
-            yield Solution(str(task_id), text, kind, own_id)
+            yield Solution(str(task_id), text, kind, own_id, "solution_id" in row, where)
+
+
+def by_name(solutions: Iterable[Solution]) -> dict[str, dict[str, Solution]]:
+    """Returns the solutions of each problem by their ids as text, in their order.
+
+    An id that no row gives, and that another solution of the problem has, is told from it by its row.
+
+    Raises:
+        ProblemFileError: When rows give one id to two solutions of a problem; names both.
+    """
+    found: dict[str, dict[str, Solution]] = {}
+    read = list(solutions)
+    given: dict[tuple[str, str], Solution] = {}
+    for one in read:
+        if one.named:
+            first = given.setdefault((one.task_id, str(one.solution_id)), one)
+            if first is not one:
+                taken = f"{one.solution_id!r} is a solution of {one.task_id} already: {first.where}"
+                raise ProblemFileError(f"{one.where}: field 'solution_id': {taken}")
+    for one in read:
+        named, name = found.setdefault(one.task_id, {}), str(one.solution_id)
+        # Given ids come first: they keep their names, wherever in the file they stand.
+        while not one.named and (name in named or (one.task_id, name) in given):
+            name += f" ({one.where.rpartition(', ')[2]})"
+        named[name] = one
+    return found
 
 
 def _begins_code(prompt: str) -> bool:

@@ -90,6 +90,11 @@ def _read(raw: Mapping[str, Any]) -> tuple[str, str, str]:
     return code, given, expected
 
 
+def asks_prediction(meta: Mapping[str, Any]) -> bool:
+    """Whether a problem with this ``meta`` asks for a literal; with others, known or not, for a program."""
+    return meta.get(TASK) in (OUTPUT, INPUT)
+
+
 def answer_program(problem: Problem, written: str) -> str:
     """Returns the program that holds the literal answer in what was written, and nothing else of it.
 

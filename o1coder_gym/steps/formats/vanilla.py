@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from o1coder_gym.steps import prompts
-from o1coder_gym.steps.answers import bare_program, program_in
+from o1coder_gym.steps.answers import bare_program, find_program
 from o1coder_gym.steps.fences import blocks, fenced, first_end
 from o1coder_gym.steps.formats.actions import THOUGHT_IN_BODY, UNFINISHED, body_said, malformed, too_long
 from o1coder_gym.steps.formats.format import Prompt, StepFormat, transcript
@@ -40,7 +40,7 @@ class VanillaFormat:
         if self.complaint(action):
             return malformed(action, self.max_chars)
         said = _program_said(action)
-        program = program_in(said, entry_point)
+        program = find_program(said, entry_point)
         return Step(ActionType.CODE, said.rstrip() if program is None else program)
 
     def complaint(self, action: str) -> str:
@@ -52,7 +52,7 @@ class VanillaFormat:
 
     def is_prose(self, action: str) -> bool:
         """Whether an action holds no program, though it is judged as one."""
-        return program_in(_program_said(action)) is None
+        return find_program(_program_said(action)) is None
 
     def boundary(self, action: str) -> int | None:
         """After the line of the closing fence."""
@@ -68,7 +68,7 @@ class VanillaFormat:
     def read_answer(self, answer: str, opening: str, entry_point: str | None = None) -> str:
         """Returns the program in a fence, or the answer itself where it holds none."""
         thought = split_thought(answer)
-        program = program_in(thought.answer, entry_point)
+        program = find_program(thought.answer, entry_point)
         return answer if program is None else f"{thought.text}\n{fenced(program)}".lstrip("\n")
 
 

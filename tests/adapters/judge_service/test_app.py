@@ -184,6 +184,34 @@ def test_tests_that_fit_no_program_are_a_bad_request(client):
     assert "entry_point" in response.json()["error"]["message"]
 
 
+LARGE = "def f():\n    return len(bytes(700 << 20)) * 0 + 3"
+GRANTED = {"tests": [{"kind": "call", "args": "[]", "expected": "3"}], "entry_point": "f"}
+
+
+@pytest.mark.parametrize(
+    ("meta", "status", "outcome"),
+    [
+        ({}, 200, "memory"),
+        ({"memory_bytes": 1 << 30}, 200, "pass"),
+        ({"cpu_s": 121}, 400, "field 'meta.cpu_s'"),
+        ({"memory_bytes": 1 << 40}, 400, "field 'meta.memory_bytes'"),
+        ({"result_bytes": 1 << 40}, 400, "field 'meta.result_bytes'"),
+    ],
+)
+def test_limits_that_tests_state_are_granted_up_to_the_most(client, meta, status, outcome):
+    truth = GRANTED | {"meta": meta}
+    judged = client.post("/judge", json={"submissions": [{"code": LARGE, "tests": truth}]})
+    batch = {"completion": f"```python\n{LARGE}\n```", "config": {"provided_data": {"test_cases": truth}}}
+    evaluated = client.post("/common_evaluate_batch", json=batch)
+    assert judged.status_code == evaluated.status_code == status
+    if status == 200:
+        assert judged.json()["verdicts"][0]["outcome"] == outcome
+        assert evaluated.json()["accepted"] == (outcome == "pass")
+    else:
+        assert outcome in judged.json()["error"]["message"]
+        assert outcome in evaluated.text
+
+
 def test_a_large_body_is_not_read_to_its_end(judge):
     with TestClient(judge_app(judge, JudgeBounds(body_bytes=1000))) as client:
         assert error_of(client.post("/judge", content=b"x" * 2000)) == (413, None)

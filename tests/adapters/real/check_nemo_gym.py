@@ -10,13 +10,17 @@ from pairs import answer, pairs, rewards
 
 from o1coder_gym.adapters.nemo_gym import GO_ON, O1CoderGymnasium, O1CoderVerifier, rows
 from o1coder_gym.errors import InfrastructureError, ProblemFileError
+from o1coder_gym.experiments.serving.sessions import IDLE_S, Sessions
 from o1coder_gym.types import Problem
 
 
-def client_of(kind):
+def server_of(kind):
     config = BaseResourcesServerConfig(host="127.0.0.1", port=1, entrypoint="app.py", name="o1coder")
-    server = kind(config=config, server_client=MagicMock(spec=ServerClient))
-    return TestClient(server.setup_webserver())
+    return kind(config=config, server_client=MagicMock(spec=ServerClient))
+
+
+def client_of(kind):
+    return TestClient(server_of(kind).setup_webserver())
 
 
 def body(row, text):
@@ -65,12 +69,33 @@ def test_an_episode_is_played_step_by_step():
     problem, code = pairs()[0]
     (row,) = rows([problem], format="pseudocode")
     with client_of(O1CoderGymnasium) as client:
-        assert client.post("/reset", json=row).json()["info"] == {"task_id": problem.task_id}
+        info = client.post("/reset", json=row).json()["info"]
+        assert info == {"task_id": problem.task_id, "supports_explicit_close": True}
         plan = client.post("/step", json=body(row, "### Step 1 (define)\nThink.\n")).json()
         assert (plan["observation"], plan["reward"], plan["terminated"]) == (GO_ON, 0.0, False)
         end = client.post("/step", json=body(row, f"### Step 2 (code)\n```python\n{code}\n```\n")).json()
         assert (end["observation"], end["reward"], end["terminated"]) == (None, 1.0, True)
         assert end["info"]["outcome"] == "pass"
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_session_that_is_closed_or_abandoned_is_gone(closed):
+    problem, _ = pairs()[0]
+    (row,) = rows([problem], format="pseudocode")
+    step = body(row, "### Step 1 (define)\nThink.\n")
+    server, clock = server_of(O1CoderGymnasium), [0.0]
+    server.session_state = Sessions(clock=lambda: clock[0])
+    with TestClient(server.setup_webserver()) as client:
+        assert client.post("/step", json=step).status_code == 410  # never began
+        assert client.post("/reset", json=row).status_code == 200
+        assert client.post("/step", json=step).json()["observation"] == GO_ON
+        if closed:
+            assert client.post("/close", json={}).status_code == 200
+        else:
+            clock[0] = IDLE_S + 1
+        gone = client.post("/step", json=step)
+        assert (gone.status_code, gone.json()["detail"]["error"]) == (410, "session_gone")
+        assert len(server.session_state) == 0
 
 
 def test_a_step_that_decides_nothing_fails():

@@ -2,11 +2,9 @@
 
 import json
 import math
-import os
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import mean, stdev
-from types import SimpleNamespace
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -32,7 +30,7 @@ from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
-from o1coder_gym.types import Outcome, Problem, Sampling, State, Verdict
+from o1coder_gym.types import Outcome, Problem, State, Verdict
 from tests.command_line import call
 
 pytestmark = pytest.mark.slow
@@ -180,6 +178,19 @@ def test_a_search_takes_the_weights_of_the_last_training(world, tmp_path, monkey
     assert loaded == [128, 256]
 
 
+def test_a_training_on_other_problems_of_the_same_name_is_refused(world, tmp_path) -> None:
+    problems, begun = tmp_path / "rows.jsonl", Path(world["problems"]).read_text()
+    problems.write_text(begun)
+    own = {**world, "problems": str(problems)}
+    choice_ppo.train(training(own, steps=96), tmp_path / "run")
+    problems.write_text(begun.replace("Return the double", "Return twice"))
+    for further in (training(own, steps=192), training(own, steps=96)):
+        with pytest.raises(O1CoderError, match=r"holds a training with .*rows\.jsonl '"):
+            choice_ppo.train(further, tmp_path / "run", resume=True)
+    problems.write_text(begun)
+    assert choice_ppo.train(training(own, steps=96), tmp_path / "run", resume=True).ppo.num_timesteps >= 96
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -211,7 +222,7 @@ def test_a_training_on_another_policy_of_the_same_name_is_refused(world, tmp_pat
     with pytest.raises(O1CoderError, match=r"holds a training with .*own\.py:make '"):
         choice_ppo.train(training(own, steps=384), tmp_path / "run", resume=True)
     told = json.loads((tmp_path / "run/choice.json").read_text())
-    del told["inputs"]  # as earlier versions wrote it
+    del told["inputs"], told["files"]  # as earlier versions wrote it
     (tmp_path / "run/choice.json").write_text(json.dumps(told))
     assert choice_ppo.train(training(own, steps=384), tmp_path / "run", resume=True).ppo.num_timesteps == 384
 
@@ -292,17 +303,6 @@ def test_it_searches_within_its_budget(world, model, trained) -> None:
 def _last(result) -> list:
     state = State(result.state.problem_id, result.state.steps[:-1])
     return [(state, PSEUDOCODE.render(result.state.steps[-1], state.depth + 1))]
-
-
-def test_a_chooser_that_was_trained_further_is_loaded_again(tmp_path, monkeypatch) -> None:
-    loads: list[str] = []
-    chooser = SimpleNamespace(features=SimpleNamespace(k=2), sampling=Sampling())
-    monkeypatch.setattr(choice_ppo, "load", lambda path: loads.append(path) or chooser)
-    for written in (1, 1, 2):
-        (tmp_path / choice_ppo.WEIGHTS).touch()
-        os.utime(tmp_path / choice_ppo.WEIGHTS, ns=(written, written))
-        next(choice_ppo.choice_ppo(Problem("p", "q"), State("p"), path=str(tmp_path)))
-    assert len(loads) == 2
 
 
 def test_it_conforms_as_an_agent(world, model, trained) -> None:

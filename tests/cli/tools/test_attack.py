@@ -76,3 +76,12 @@ def test_a_file_without_programs_is_refused(o1coder, problems, tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n")
     done = o1coder("attack", "--problems", problems, "--solutions", tmp_path / "empty.jsonl")
     assert (done.returncode, done.stderr.splitlines()[-1][:6]) == (2, "usage:")
+
+
+def test_no_program_takes_the_place_of_another(o1coder, problems, solutions):
+    solutions.write_text(solutions.read_text() + json.dumps(SOLUTIONS[1]) + "\n")
+    done = o1coder("attack", "--problems", problems, "--solutions", solutions)
+    (line,) = done.stderr.splitlines()
+    assert "line 6: field 'solution_id'" in line
+    assert line.endswith("line 2")
+    assert done.returncode == 1

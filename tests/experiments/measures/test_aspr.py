@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.experiments.benchmark import Plan, Tools, run_plan
 from o1coder_gym.experiments.measures import aspr
 from o1coder_gym.experiments.measures.aspr import SAMPLED, measure_aspr
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.runs import journal
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
@@ -113,9 +114,9 @@ def test_another_policy_by_the_same_name_is_refused(tmp_path: Path, monkeypatch:
     script = {"draw": "cycle", "problems": {"*": {"depths": [[code(RIGHT)]]}}}
     spec = f"scripted:{tmp_path / 'toy' / 'script.json'}"
     run = searched(tmp_path / "toy", script, inputs={spec: "digest of its weights"})
-    monkeypatch.setattr(aspr, "input_hashes", lambda *specs: {spec: "digest of its weights"})
+    monkeypatch.setattr(journal, "input_hashes", lambda *specs: {spec: "digest of its weights"})
     measure_aspr(run, samples=1)
-    monkeypatch.setattr(aspr, "input_hashes", lambda *specs: {spec: "another"})
+    monkeypatch.setattr(journal, "input_hashes", lambda *specs: {spec: "another"})
     with pytest.raises(UsageError, match="has changed since"):
         measure_aspr(run, samples=1)
 
@@ -124,7 +125,7 @@ def test_other_problems_in_the_same_file_are_refused(tmp_path: Path) -> None:
     script = {"draw": "cycle", "problems": {"*": {"depths": [[code(RIGHT)]]}}}
     problems = tmp_path / "toy" / "problems.jsonl"
     run = searched(tmp_path / "toy", script, files={str(problems): "digest of its tests"})
-    with pytest.raises(UsageError, match="those of other problems"):
+    with pytest.raises(UsageError, match=r"problems\.jsonl has changed since the run began; its paths"):
         measure_aspr(run, samples=1)
 
 
@@ -174,5 +175,12 @@ def test_nothing_is_sampled_twice(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not the folder of a benchmark plan"):
+    with pytest.raises(UsageError, match="holds no run with problems, split, task_ids, policy, format"):
+        measure_aspr(tmp_path, samples=4, paths=4)
+    with RunFolder.open(tmp_path / "other", {"problems": "starter", "split": None}) as other:
+        other.append("rows", {})
+    with pytest.raises(UsageError, match="holds no run with task_ids, policy, format"):
+        measure_aspr(other.path, samples=4, paths=4)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(JournalError, match="not the config of a run"):
         measure_aspr(tmp_path, samples=4, paths=4)

@@ -79,7 +79,7 @@ def engines(monkeypatch):
     made = {}
     monkeypatch.setattr(loading, "_engines", made)
     yield made
-    for engine in made.values():
+    for _, engine in made.values():
         if isinstance(engine, OpenAIEngine):
             engine.close()
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from o1coder_gym.errors import ProblemFileError
-from o1coder_gym.problems.answers.solutions import Solution, read_solutions
+from o1coder_gym.problems.answers.solutions import Solution, by_name, read_solutions
 from o1coder_gym.types import Problem
 
 CODE = Problem("p", 'def f(x):\n    """Return x."""\n', "f")
@@ -108,3 +108,43 @@ def test_a_row_of_a_file_is_json(tmp_path):
     path = tmp_path / "one.json"
     path.write_text(json.dumps([{"task_id": "a", "code": "x"}], indent=2))
     assert list(read_solutions(path)) == [Solution("a", "x", "program", 1)]
+
+
+def test_solutions_without_ids_are_told_apart_by_their_rows(tmp_path):
+    path = tmp_path / "solutions.jsonl"
+    ran = '{"task_id": "a", "agent": "mcts", "budget": null, "code": "%s"}\n'
+    rows = [
+        '{"task_id": "a", "code": "first"}\n',
+        '{"task_id": "a", "solution_id": "1", "code": "second"}\n',
+        ran % "third",
+        ran % "fourth",
+        '{"task_id": "b", "solution_id": 1, "code": "fifth"}\n',
+        '{"task_id": "c", "solution_id": 1, "code_list": ["sixth", "seventh"]}\n',
+    ]
+    path.write_text("".join(rows))
+    found = by_name(read_solutions(path))
+    assert {task: {name: one.text for name, one in named.items()} for task, named in found.items()} == {
+        "a": {
+            "1 (line 1)": "first",
+            "1": "second",
+            "mcts, seed 0": "third",
+            "mcts, seed 0 (line 4)": "fourth",
+        },
+        "b": {"1": "fifth"},
+        "c": {"1.1": "sixth", "1.2": "seventh"},
+    }
+
+
+@pytest.mark.parametrize("second", ['"twice"', '"twice", "agent": "mcts"'])
+def test_one_id_for_two_solutions_names_both_rows(tmp_path, second):
+    path = tmp_path / "solutions.jsonl"
+    path.write_text(
+        '{"task_id": "a", "solution_id": "twice", "code": "x"}\n\n'
+        '{"task_id": "b", "solution_id": "twice", "code": "y"}\n'
+        f'{{"task_id": "a", "solution_id": {second}, "code": "z"}}\n'
+    )
+    with pytest.raises(ProblemFileError) as caught:
+        by_name(read_solutions(path))
+    assert str(caught.value) == (
+        f"{path}, line 4: field 'solution_id': 'twice' is a solution of a already: {path}, line 1"
+    )
