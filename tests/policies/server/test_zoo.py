@@ -376,7 +376,7 @@ TOKENIZERS = {
     "no-usage-but-tokenizer": lambda body: characters(body) if body["prompt"] != "a" else no_tokenizer(body),
     "empty-tokenizer": lambda body: {"tokens": []},
     "failing-tokenizer": lambda body: (
-        characters(body) if "prompt" in body else (400, {"error": "bad turn"}, {})
+        (400, {"error": "bad turn"}, {}) if "Add two" in json.dumps(body) else characters(body)
     ),
 }
 
