@@ -186,7 +186,7 @@ class Servers:
         status, words, answer = response.status_code, response.text, _object(response.content)
         if response.request.method != "POST":  # by the standard, 301 to 303 drop the request
             raise Refused(url, status, f"redirected to {response.url}; name the address there")
-        if status < 400 and answer and "choices" not in answer and (error := answer.get("error")):
+        if status < 400 and answer and not answer.get("choices") and (error := answer.get("error")):
             # Gateways send the failure of what stands behind them with status 200.
             code = error.get("code") if isinstance(error, Mapping) else None
             known = 404 if _NO_ENDPOINT.search(words) else 502
