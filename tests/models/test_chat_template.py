@@ -277,6 +277,17 @@ def test_arguments_are_kept_with_the_model(model: Path, tmp_path: Path) -> None:
         with_template_arguments(tokenizer_of(DATED), {"a b": 1})
 
 
+def test_arguments_reach_what_transformers_leaves_open_at_any_depth() -> None:
+    shown = "{% for tool in tools %}{{ tool.name }}:{{ tool.needs is none }} {% endfor %}" + CHATML
+    tools = [{"name": 'run "{% x %}" ü', "needs": None}]
+    tokenizer = with_template_arguments(tokenizer_of(shown), {"tools": tools})
+    turns = [{"role": "user", "content": "q"}]
+    assert render_prompt(tokenizer, turns).startswith('run "{% x %}" ü:True <|im_start|>user\nq')
+    for name in ("messages", "add_generation_prompt"):
+        with pytest.raises(UsageError, match="each conversation itself"):
+            with_template_arguments(tokenizer_of(CHATML), {name: []})
+
+
 def test_the_first_row_that_breaks_the_prefix_is_shown() -> None:
     tokenizer = tokenizer_of(CHATML)
     turns, answer = conversation(PSEUDOCODE)
