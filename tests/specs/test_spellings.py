@@ -133,8 +133,6 @@ def test_a_script_whose_name_has_a_question_mark(tmp_path) -> None:
     [
         ("openai:http://a/v1", "model is missing: The model's name there"),
         ("openai:#m", "policy openai: no address; write openai:URL#MODEL, or set OPENAI_BASE_URL"),
-        ("hf:", "policy 'hf:' does not say which one; write hf:TARGET"),
-        ("hf?dtype=float32", r"policy 'hf\?dtype=float32' does not say which one; write hf:TARGET"),
         ("hff:x", r"policy hff:x: unknown policy 'hff'; did you mean 'hf:'\?"),
         (
             "hf:x?dtyp=auto",

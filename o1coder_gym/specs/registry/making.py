@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.specs import Spec
 from o1coder_gym.specs.own_code import is_place, load_object
 from o1coder_gym.specs.parameters import bind
@@ -38,7 +38,7 @@ def make(kind: str, spec: Spec, shown: str, **context: Any) -> Any:
     elif spec.target:
         context["target"] = spec.target
     elif takes["target"].default is inspect.Parameter.empty:
-        raise UsageError(f"{KINDS[kind].noun} {shown!r} does not say which one; write {entry.name}:TARGET")
+        raise _without_target(kind, entry.name, shown)
     arguments = bind(entry.parameters(), spec.arguments, where)
     return function(**{name: value for name, value in context.items() if name in takes}, **arguments)
 
@@ -88,3 +88,9 @@ def _signature(function: Any, where: str) -> inspect.Signature:
 def _refuse_target(spec: Spec, where: str) -> None:
     if spec.target:
         raise UsageError(f"{where}{spec.name} takes no target after a colon, got {spec.target!r}")
+
+
+def _without_target(kind: str, name: str, shown: str) -> UsageError:
+    if KINDS[kind].colon:
+        return UnknownNameError(KINDS[kind].noun, shown, [f"{one}:" for one in entries(kind)])
+    return UsageError(f"{KINDS[kind].noun} {shown!r} does not say which one; write {name}:TARGET")
