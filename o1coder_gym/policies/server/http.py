@@ -27,7 +27,7 @@ _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 # Sent as 429 like overload, but waiting helps neither.
 _FINAL = ("insufficient_quota", "billing_hard_limit")
 # Sent as 5xx like a failure, but it is the conversation that the model's template refuses.
-_OF_THE_TEMPLATE = re.compile(r"jinja|chat.?template|raise_exception|\broles?\b", re.I)
+_OF_THE_TEMPLATE = re.compile(r"jinja|chat.?template|raise_exception|\broles? (are|must|not|should)\b", re.I)
 # LM Studio's 404, sent with status 200.
 _NO_ENDPOINT = re.compile(r"unexpected endpoint", re.I)
 _OUTSIDE_V1 = re.compile(r"(?<!/v1)/(chat/)?completions$")
@@ -99,6 +99,8 @@ class Servers:
         import httpx
 
         self._urls = [_checked(url.strip()) for url in urls if url.strip()]
+        if not self._urls:
+            raise UsageError(f"{','.join(urls)!r} is not the address of a server")
         self._tries = tries
         self._backoff_s = backoff_s
         try:

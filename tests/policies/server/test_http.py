@@ -165,7 +165,7 @@ def test_an_address_with_another_end_is_told(wire, propose, end):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://[::1", "http://", "http://127.0.0.1:99999/v1", "http://a..b/v1", "ftp://a/v1", "localhost"],
+    ["http://[::1", "http://", "http://127.0.0.1:99999/v1", "http://a..b/v1", "ftp://a/v1", "localhost", " "],
 )
 def test_what_is_no_address_is_refused_at_once(url):
     with pytest.raises(UsageError, match="is not the address of a server"):
