@@ -162,8 +162,10 @@ def _drop_sampling(config: Any) -> list[str]:
     """Drops settings of generation from those of a model that has none of that name; returns their names."""
     from transformers import GenerationConfig
 
+    # Names with an underscore are those of transformers' own records, which both configurations have.
     own = vars(type(config)())
     names = [name for name in vars(GenerationConfig()) if name in vars(config) and name not in own]
+    names = [name for name in names if not name.startswith("_")]
     for name in names:
         delattr(config, name)
     return names
