@@ -57,7 +57,7 @@ def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] |
         arguments: JSON values by name, e.g. ``{"enable_thinking": False}``; None or empty: nothing changes.
 
     Raises:
-        UsageError: When there is no template to take them, or a name is none.
+        UsageError: When there is no template to take them, or a name is none or the renderer's own.
     """
     if not arguments:
         return tokenizer
@@ -67,9 +67,14 @@ def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] |
     for name in arguments:
         if not name.isidentifier():
             raise UsageError(f"template argument {name!r} is no name of a variable")
+        if name in ("messages", "add_generation_prompt"):
+            raise UsageError(
+                f"template argument {name!r} is what each conversation itself gives the template"
+            )
     # Prefixed to the template, so that what is saved and every other library that renders it has them too.
+    # transformers gives tools and documents as none to all templates.
     head = "".join(
-        f"{{% if {name} is not defined %}}{{% set {name} = {_literal(value)} %}}{{% endif %}}"
+        f"{{% if {name}|default(none) is none %}}{{% set {name} = {_literal(value)} %}}{{% endif %}}"
         for name, value in arguments.items()
     )
     found = tokenizer.chat_template
@@ -315,4 +320,9 @@ def _template(tokenizer: Tokenizer) -> str:
 
 
 def _literal(value: Any) -> str:
+    """Returns a JSON value in Jinja's spelling, whose null is another at any depth."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)}: {_literal(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_literal, value)) + "]"
     return "none" if value is None else json.dumps(value)

@@ -111,10 +111,10 @@ def make_paddable(tokenizer: Any) -> None:
 
 
 def try_saving(model: Any, tokenizer: Any) -> None:
-    """Saves all but the weights as a trial; repairs an unsavable generation configuration, and logs it.
+    """Saves all but the weights as a trial; repairs an unsavable generation configuration, and warns of it.
 
-    Some load and yet cannot be saved, a temperature without sampling for instance, and then a training would
-    be lost at its end.
+    Some load and yet cannot be saved, a temperature without sampling for instance, or one among the settings
+    of the model itself, and then a training would be lost at its end.
 
     Raises:
         O1CoderError: When configuration or tokenizer cannot be saved.
@@ -123,24 +123,53 @@ def try_saving(model: Any, tokenizer: Any) -> None:
         if (generation := getattr(model, "generation_config", None)) is not None:
             try:
                 generation.save_pretrained(folder)
-            except (ValueError, TypeError, AttributeError) as error:
-                model.generation_config = _mended(generation)
+            except _UNSAVABLE as error:
+                model.generation_config = _mended(generation, folder)
                 warnings.warn(f"the generation configuration is mended: {_first_line(error)}", stacklevel=2)
         try:
-            model.config.save_pretrained(folder)
+            try:
+                model.config.save_pretrained(folder)
+            except ValueError:
+                if not (dropped := _drop_sampling(model.config)):
+                    raise
+                model.config.save_pretrained(folder)
+                told = ", ".join(dropped)
+                warnings.warn(f"settings of generation in the model's own are dropped: {told}", stacklevel=2)
             tokenizer.save_pretrained(folder)
-        except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
+        except (*_UNSAVABLE, NotImplementedError) as error:
             what = _first_line(error)
             raise O1CoderError(f"the model could not be saved after a training: {what}") from error
 
 
-def _mended(generation: Any) -> Any:
-    """Returns a generation configuration without sampling settings, which are each policy's own."""
+_UNSAVABLE = (ValueError, TypeError, AttributeError)
+
+
+def _mended(generation: Any, folder: str) -> Any:
+    """Returns what can be saved of tokens and lengths; sampling settings are each policy's own."""
     from transformers import GenerationConfig
 
-    names = ("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens")
-    kept = {name: getattr(generation, name, None) for name in names}
-    return GenerationConfig(**{name: value for name, value in kept.items() if value is not None})
+    mended = GenerationConfig()
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id", "max_length", "max_new_tokens"):
+        before = getattr(mended, name)
+        setattr(mended, name, getattr(generation, name, before))
+        try:  # each by itself: a padding token of -1 must not cost the end tokens
+            mended.save_pretrained(folder)
+        except _UNSAVABLE:
+            setattr(mended, name, before)
+    return mended
+
+
+def _drop_sampling(config: Any) -> list[str]:
+    """Drops settings of generation from those of a model that has none of that name; returns their names."""
+    from transformers import GenerationConfig
+
+    # Names with an underscore are those of transformers' own records, which both configurations have.
+    own = vars(type(config)())
+    names = [name for name in vars(GenerationConfig()) if name in vars(config) and name not in own]
+    names = [name for name in names if not name.startswith("_")]
+    for name in names:
+        delattr(config, name)
+    return names
 
 
 def _first_line(error: Exception) -> str:

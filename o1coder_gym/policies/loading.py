@@ -92,7 +92,7 @@ def policy_spec(text: str) -> Spec:
     """Reads the spec of a policy, also one such as ``openai:URL#MODEL`` or ``fake:key=value``.
 
     Raises:
-        UsageError: When an argument is not ``key=value``.
+        UsageError: When an argument is not ``key=value``, or stands behind the model.
     """
     name, _, rest = text.partition(":")
     if name == "fake":
@@ -101,6 +101,8 @@ def policy_spec(text: str) -> Spec:
         return Spec(name, rest)  # it has no options, so this is the name of a file
     if name == "openai" and "#" in rest:
         address, _, model = rest.rpartition("#")
+        if "?" in model:
+            raise UsageError(f"policy {text}: options stand before the model; write openai:URL?options#MODEL")
         spec = parse(f"openai:{address}")
         return Spec(name, spec.target, (*spec.arguments, *((("model", model),) if model else ())))
     return parse(text)
@@ -125,8 +127,7 @@ def hf_spec(model: str, template_arguments: Mapping[str, Any] | None = None, **o
         options: Others of `HFSettings`.
     """
     options |= {"template_arguments": json.dumps(dict(template_arguments))} if template_arguments else {}
-    pairs = "&".join(f"{name}={value}" for name, value in options.items())
-    return f"hf:{model}?{pairs}" if pairs else f"hf:{model}"
+    return str(Spec("hf", model, tuple(options.items())))
 
 
 def _refuse_bare_model(spec: str) -> None:

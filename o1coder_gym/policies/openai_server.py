@@ -158,15 +158,10 @@ class OpenAIEngine:
         """
         if not self._tokens():
             return ()
-        turns = {"messages": _messages(prompt), "add_generation_prompt": True, **self._template_arguments}
-        try:
-            ids = self._tokenize(turns)
-        except Refused as error:
-            if not _NO_TEMPLATE.search(error.words):
-                raise
-            self._note(template=False)
+        if self._abilities.template is False:
             text = "".join(f"{content}\n\n" for _, content in prompt.messages) + prompt.prefill
             return self._tokenize({"prompt": text, "add_special_tokens": True})
+        ids = self._tokenize(self._rendered(_messages(prompt)))
         # A template may end inside a thought; what closes it is part of the prompt.
         return (*ids, *self.encode_more(before_answer(self._tail(ids), None) + prompt.prefill))
 
@@ -176,8 +171,7 @@ class OpenAIEngine:
         Raises:
             UsageError: When the server speaks no token ids, or its template opens no thought.
         """
-        turns = {"messages": _messages(prompt), "add_generation_prompt": True, **self._template_arguments}
-        ids = self._tokenize(turns) if self._tokens() else ()
+        ids = self._tokenize(self._rendered(_messages(prompt))) if self._tokens() else ()
         tags = opened_by(self._tail(ids))
         if tags is None:
             raise UsageError(f"think_tokens: {self._model} opens no thought that this server could continue")
@@ -419,22 +413,41 @@ class OpenAIEngine:
         return body | {"messages": _conversation(prompt)}
 
     def _tokens(self) -> bool:
-        """Whether the servers speak token ids; asks them the first time."""
+        """Whether the servers speak token ids, of texts and conversations; asks them the first time."""
         with self._probing:
-            if self._abilities.tokens is None:
-                try:
-                    found = bool(self._tokenize({"prompt": "a", "add_special_tokens": False}))
-                except Refused:
-                    found = False
-                self._note(tokens=found)
+            if self._abilities.tokens is not False and self._abilities.template is None:
+                tokens, template = self._tokenizes()
+                self._note(tokens=tokens, template=template)
             return bool(self._abilities.tokens)
+
+    def _tokenizes(self) -> tuple[bool, bool | None]:
+        """Returns whether the servers tokenise conversations, and whether by a template.
+
+        Raises:
+            PolicyError: When they do not, and the settings ask for it.
+        """
+        try:
+            found = self._tokenize({"prompt": "a", "add_special_tokens": False})
+            # Some tokenise texts alone (SGLang): a conversation is rendered by them, or by nobody.
+            found = found and self._tokenize(self._rendered([{"role": "user", "content": "a"}]))
+        except Refused as refusal:
+            if _NO_TEMPLATE.search(refusal.words):
+                return True, False
+            if self._settings.api == "tokens":
+                raise
+            return False, None
+        return bool(found), True if found else None
+
+    def _rendered(self, turns: list[dict[str, Any]]) -> dict[str, Any]:
+        """Returns what ``/tokenize`` is asked for the ids of a conversation."""
+        return {"messages": turns, "add_generation_prompt": True, **self._template_arguments}
 
     def _tokenize(self, what: dict[str, Any]) -> tuple[int, ...]:
         answer = self._ask("/tokenize", {"model": self._model, **what})
         try:
             return tuple(int(token) for token in answer["tokens"])
         except (KeyError, TypeError, ValueError) as error:
-            raise PolicyError(f"/tokenize: the answer has no tokens: {error}") from error
+            raise Refused("/tokenize", 200, f"the answer has no tokens: {error}") from error
 
 
 def _charged(found: list[Completion], asked: int) -> list[Completion]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from textwrap import dedent
 from typing import Any
 
-from o1coder_gym.steps.fences import Block, blocks
+from o1coder_gym.steps.fences import END_TAGS, Block, blocks
 from o1coder_gym.steps.source import broken_line, defines, does_something, parsed
 from o1coder_gym.steps.thinking import TAGS, later_thoughts, within
 
@@ -30,12 +30,15 @@ _MAY_START = re.compile(
 _LABEL = re.compile(r"\A\s*(?:python|py)[\d.]*:?[ \t\r]*\n(?=\s*\S)", re.I)
 """A fence's info string that stands where the program should begin."""
 
-_TURN_END = re.compile(r"(?:<\|[\w ]+\|>|</s>|<eos>|<end_of_turn>|<turn\|>)\Z")
-"""A token that ends a turn, which some servers let through."""
+_BEGIN_TAGS = re.compile(r"\A\s*(?:<[^<>\n]{1,60}>)+(?=(?:async |def |class |from |import |@))")
+"""Tags and tokens before the first line of a program."""
 
 _BLANK_LINES = re.compile(r"\A(?:[ \t\r]*\n)+")
 _CLOSING = re.compile(r"(?<![ \t])[ \t]*(?:`{3,}|~{3,})[ \t\r]*$", re.M)
 _INLINE = re.compile(r"(`{3,}|~{3,})[ \t]*(?:(?:python|py)[\d.]*\b)?[ \t]*\n?(.*?)(?:\1|\Z)", re.S | re.I)
+_THOUGHTS = ("thinking", "reasoning")
+"""Types of parts of a turn that hold thoughts, under the same name or as text."""
+
 _READS_INPUT = re.compile(r"\binput\(|\bstdin\b|\bopen\(0\b")
 _TRIES = 64
 
@@ -110,18 +113,30 @@ def said_in(turn: Mapping[str, Any]) -> str:
     """
     content = turn.get("content")
     parts = content if isinstance(content, list) else [content]
-    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
-    said = "".join(text for text in texts if isinstance(text, str))
+    said = "".join(_text_of(part) for part in parts if not _is_thought(part))
     thought = turn.get("reasoning_content") or turn.get("reasoning")
+    thought = thought or "".join(_text_of(part) for part in parts if _is_thought(part))
     if not isinstance(thought, str) or not thought.strip() or said.lstrip().startswith(TAGS[0][0]):
         return said
     return f"{TAGS[0][0]}\n{thought.strip()}\n{TAGS[0][1]}\n\n{said}"
 
 
+def _is_thought(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") in _THOUGHTS
+
+
+def _text_of(part: Any) -> str:
+    """Returns the text of a part of a turn's content, "" for a picture and the like."""
+    if not isinstance(part, Mapping):
+        return part if isinstance(part, str) else ""
+    found = next((part[name] for name in ("text", *_THOUGHTS) if part.get(name)), "")
+    return "".join(map(_text_of, found)) if isinstance(found, list) else _text_of(found)
+
+
 def fenced_program(text: str, entry_point: str | None = None) -> str | None:
     """Returns the program of a text in which one is announced: in a fence, or begun by a line of code."""
     found = blocks(text)
-    announced = found or _INLINE.search(text) or _STARTS.search(text)
+    announced = found or _INLINE.search(text) or _STARTS.search(text) or _BEGIN_TAGS.match(text)
     return _program(text, found, entry_point) if announced else None
 
 
@@ -130,7 +145,9 @@ def bare_program(text: str) -> str | None:
 
     Fences that close nothing are dropped. What begins like a program is one, broken or not.
     """
-    text = _TURN_END.sub("", _LABEL.sub("", _BLANK_LINES.sub("", text)).rstrip()).rstrip()
+    text = _LABEL.sub("", _BLANK_LINES.sub("", text)).rstrip()
+    if not does_something(text):
+        text = END_TAGS.sub("", _BEGIN_TAGS.sub("", text)).rstrip()
     if does_something(text):
         return text
     text = _CLOSING.sub("", text).rstrip()

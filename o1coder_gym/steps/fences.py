@@ -1,8 +1,8 @@
 """Fenced blocks in models' answers: CommonMark's (section 4.5), and near misses.
 
 Beyond the standard a fence may close at the end of a line of code, or before more text on its line; one that
-says Python may open behind text; and a fence with an info string inside a block that is not Python begins a
-new one, for models forget to close.
+says Python may open behind text; and models forget to close: a fence with an info string inside a block that
+is not Python begins a new one, and a program in an open block ends before tags and prose.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from o1coder_gym.steps.source import does_something, parsed
 
@@ -22,14 +23,25 @@ _OPENING = re.compile(
 _RUN = re.compile(r"`{3,}")
 _RUN_OF = {"`": re.compile("`+"), "~": re.compile("~+")}
 _BEHIND = {mark: re.compile(rf"{mark}+[ \t\r]*(?:\n|\Z)") for mark in "`~"}
-_MORE_BEHIND = {  # a tag, or words that are not an info string
+_MORE_BEHIND = {  # a tag, a mark, or words that are not an info string
     mark: re.compile(
-        rf"{mark}+[ \t]*(?:<|(?!(?i:python|py)[\d.]*\b)\w+[,.:;!]?[ \t]+(?![\w-]*=))[^{mark}\n]*(?:\n|\Z)"
+        rf"{mark}+[ \t]*(?:[<.,:;!?)*]|(?!(?i:python|py)[\d.]*\b)\w+[,.:;!]?[ \t]+(?![\w-]*=))"
+        rf"[^{mark}\n]*(?:\n|\Z)"
     )
     for mark in "`~"
 }
 _TRIES = 4
-"""Lines with more behind a fence that may close a block; each costs a parse."""
+"""Lines that may end a block, those with more behind a fence or those of prose; each costs a parse."""
+
+END_TAGS = re.compile(
+    r"(?:\s*(?:<[|\uff5c][^<>\n]{1,40}[|\uff5c]>|</\w+>|<eos>|<end_of_turn>|<turn\|>))+\s*\Z"
+)
+"""What ends an answer: tags, and tokens that end a turn and that some servers let through."""
+
+_PROSE = re.compile(
+    r"^(?=[A-Z][\w'\u2019]*[,:;]?[ \t]+[\w'\u2019`\"(]|\d+[.)][ \t]+\w|[-*][ \t]+[A-Z`*]|\*\*\w|</?\w)", re.M
+)
+"""Where a line begins that no program has, in English or as Markdown."""
 
 _QUOTES = re.compile(r"(?:[ \t]*>[ \t]?)*")
 _NAMES = re.compile(r"[\w.+#/-]+")
@@ -100,7 +112,8 @@ def _blocks(text: str) -> Iterator[Block]:
             closing, content_end, place = None, again, again
         else:
             place = closing.end if closing else len(text)
-            content_end = content_end if closing else _last_fence(text, opening, content_end)
+            if closing is None:
+                content_end, place = _open_end(text, opening)
         body = _content(text[opening.end() : content_end], opening)
         yield Block(opening["info"].strip(), body, opening.start(), place, closing is not None)
 
@@ -145,12 +158,23 @@ def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
     return None
 
 
-def _last_fence(text: str, opening: re.Match[str], end: int) -> int:
-    """Returns where an open block ends: before a fence that is the last thing in the text."""
-    rest = text[opening.end() : end].rstrip()
-    return (
-        opening.end() + len(rest.removesuffix(opening["fence"])) if rest.endswith(opening["fence"]) else end
-    )
+def _open_end(text: str, opening: re.Match[str]) -> tuple[int, int]:
+    """Returns where the content of an open block ends, and where the text goes on behind it."""
+    begin, end = opening.end(), len(text)
+    rest = text[begin:].rstrip()
+    if rest.endswith(opening["fence"]):
+        return begin + len(rest.removesuffix(opening["fence"])), end
+    # What is Python stays whole, and so does what was cut in the middle of a statement.
+    if _says_python(opening["info"]) is False or parsed(_content(text[begin:], opening)) is not None:
+        return end, end
+    if (tags := END_TAGS.search(text, begin)) and does_something(
+        _content(text[begin : tags.start()], opening)
+    ):
+        return tags.start(), end
+    for prose in islice(_PROSE.finditer(text, begin), _TRIES):
+        if does_something(_content(text[begin : prose.start()], opening)):
+            return begin + len(text[begin : prose.start()].rstrip()), prose.start()
+    return end, end
 
 
 def _content(text: str, opening: re.Match[str]) -> str:

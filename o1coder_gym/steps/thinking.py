@@ -57,9 +57,18 @@ class Thought:
     answer: str
     finished: bool = True
 
+    def before(self, answer: str) -> str:
+        """Returns another answer behind the thought, from which it can be told apart again."""
+        # A closing tag without its opening is one at the end of a line only.
+        joint = "\n" if self.text and not self.text.endswith("\n") else ""
+        return self.text + joint + answer
+
 
 def end_of_thought(text: str) -> int | None:
-    """Returns where the thoughts at the beginning of a text end, 0 without one, None while one is open."""
+    """Returns where the thoughts at the beginning of a text end, 0 without one, None while one is open.
+
+    What announces the answer, in formats with channels, belongs to the thoughts.
+    """
     end = 0
     while begin := _BEGIN.match(text, end):
         closing = _CLOSING[begin[1]]
@@ -67,20 +76,18 @@ def end_of_thought(text: str) -> int | None:
         if found < 0:
             return None
         end = found + len(closing)
-    return end
+    announced = _ANNOUNCED.match(text, end)
+    return announced.end() if announced else end
 
 
 def split_thought(text: str) -> Thought:
     """Separates the thought, even if a template had opened it before the text began."""
-    end = end_of_thought(text)
+    begin, end = 0, end_of_thought(text)
+    if end == 0 and (begin := _lone_closing(text)):
+        end = end_of_thought(text[begin:])  # it may think again
     if end is None:
         return Thought(text, "", finished=False)
-    if not end and (lone := _lone_closing(text)):
-        end = lone
-    if announced := _ANNOUNCED.match(text, end):
-        end = announced.end()
-        return Thought(text[:end], text[end:].removesuffix("<|return|>"))
-    return Thought(text[:end], text[end:])
+    return Thought(text[: begin + end], text[begin + end :].removesuffix("<|return|>"))
 
 
 def later_thoughts(text: str) -> list[tuple[int, int]]:

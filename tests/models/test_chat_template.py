@@ -346,6 +346,17 @@ def test_arguments_are_kept_with_the_model(model: Path, tmp_path: Path) -> None:
         with_template_arguments(tokenizer_of(DATED), {"a b": 1})
 
 
+def test_arguments_reach_what_transformers_leaves_open_at_any_depth() -> None:
+    shown = "{% for tool in tools %}{{ tool.name }}:{{ tool.needs is none }} {% endfor %}" + CHATML
+    tools = [{"name": 'run "{% x %}" ü', "needs": None}]
+    tokenizer = with_template_arguments(tokenizer_of(shown), {"tools": tools})
+    turns = [{"role": "user", "content": "q"}]
+    assert render_prompt(tokenizer, turns).startswith('run "{% x %}" ü:True <|im_start|>user\nq')
+    for name in ("messages", "add_generation_prompt"):
+        with pytest.raises(UsageError, match="each conversation itself"):
+            with_template_arguments(tokenizer_of(CHATML), {name: []})
+
+
 def test_the_first_row_that_breaks_the_prefix_is_shown() -> None:
     tokenizer = tokenizer_of(CHATML)
     turns, answer = conversation(PSEUDOCODE)
@@ -392,7 +403,15 @@ def test_a_tokenizer_that_begins_words_with_blanks_goes_on_inside_a_turn() -> No
     assert TokenText(tokenizer).decode(ids) == "abcd"
 
 
-@pytest.mark.parametrize("odd", [{"temperature": 0.5}, {"top_p": 0.5, "top_k": 3}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"temperature": 0.5},
+        {"top_p": 0.5, "top_k": 3},
+        {"pad_token_id": -1},
+        {"max_new_tokens": 0, "top_p": 0.5},
+    ],
+)
 def test_a_generation_configuration_that_cannot_be_saved_is_mended(
     model: Path, odd: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -408,6 +427,18 @@ def test_a_generation_configuration_that_cannot_be_saved_is_mended(
         warnings.simplefilter("error")
         try_saving(loaded, tokenizer)
     save_merged(loaded, tokenizer, tmp_path / "model")
+
+
+def test_settings_of_generation_among_those_of_the_model_are_dropped(model: Path, tmp_path: Path) -> None:
+    loaded, tokenizer = load_weights(model, "float32")
+    loaded = copy.deepcopy(loaded)
+    loaded.config.temperature, loaded.config.num_beams = 0.5, 4
+    with pytest.warns(UserWarning, match=r"the model's own are dropped: .*temperature"):
+        try_saving(loaded, tokenizer)
+    save_merged(loaded, tokenizer, tmp_path / "model")
+    saved = (tmp_path / "model" / "config.json").read_text()
+    assert '"eos_token_id": 1' in saved
+    assert "num_beams" not in saved
 
 
 def test_what_cannot_be_saved_is_told_before_training(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

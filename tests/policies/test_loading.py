@@ -16,7 +16,7 @@ from o1coder_gym.policies import (
     load_policy,
     loading,
 )
-from o1coder_gym.policies.loading import prepare
+from o1coder_gym.policies.loading import hf_spec, policy_spec, prepare
 from o1coder_gym.specs import parse, registry
 from o1coder_gym.specs.parameters import bind
 from o1coder_gym.steps.formats import VANILLA
@@ -141,3 +141,18 @@ def test_what_cannot_be_loaded_is_said_before_the_first_request(spec: str, told:
     pytest.importorskip("transformers")
     with pytest.raises(O1CoderError, match=told):
         prepare(load_policy(spec))
+
+
+def test_the_spec_of_a_model_is_read_back_whatever_its_arguments_hold():
+    told = {"system": "a & b? 100 % #1", "date": None}
+    spec = policy_spec(hf_spec("runs/a?b", told, dtype="float32"))
+    assert (spec.name, spec.target) == ("hf", "runs/a?b")
+    loaded = load_policy(str(spec))
+    assert isinstance(loaded, LanguageModelPolicy)
+    assert isinstance(loaded.engine, HFEngine)
+    assert loaded.engine._settings.template_arguments == told
+
+
+def test_options_behind_the_model_of_a_server_are_refused():
+    with pytest.raises(UsageError, match=r"write openai:URL\?options#MODEL"):
+        load_policy("openai:http://a/v1#org/m?parallel=3")

@@ -72,6 +72,23 @@ FENCES = {
     "not closed and broken": (f"```python\n{BROKEN}", BROKEN),
     "not closed, another follows": (f"```python\n{DRAFT}\n\nBetter:\n```python\n{ADD}\n```", ADD),
     "closed and broken": (fence(BROKEN), BROKEN),
+    "not closed, an end token": (f"```python\n{ADD}<|im_end|>", ADD),
+    "not closed, an end token of its own letters": (
+        f"```python\n{ADD}\n<\uff5cend\u2581of\u2581sentence\uff5c>",
+        ADD,
+    ),
+    "not closed, the answer's tag": (f"<answer>\n```python\n{ADD}\n</answer>", ADD),
+    "not closed, prose after": (f"```python\n{ADD}\n\nExplanation: it adds both.", ADD),
+    "not closed, prose on the next line": (f"```python\n{ADD}\nThis adds a and b.\nIt is fast.", ADD),
+    "not closed, a list after": (f"```\n{ADD}\n\n1. It adds.\n2. It returns.\n", ADD),
+    "not closed, a bold word after": (f"```python\n{ADD}\n\n**Note**: floats work too.", ADD),
+    "not closed, cut": (f"```python\nx = 1\n{ADD}\n\nprint(add(1,", f"x = 1\n{ADD}\n\nprint(add(1,"),
+    "not closed, a string that reads like prose": (
+        f'```python\n{ADD}\nTEXT = """\nThis is text."""',
+        f'{ADD}\nTEXT = """\nThis is text."""',
+    ),
+    "a colon behind the closing": (f"```python\n{ADD}\n```: that adds", ADD),
+    "a full stop behind the closing": (f"```python\n{ADD}\n```. Done.", ADD),
     "opened twice": (f"```python\n```python\n{ADD}\n```\n", ADD),
     "opened, then prose, then opened": (f"```python\nSure, here it is:\n```python\n{ADD}\n```\n", ADD),
     "fence behind text": (f"Here it is: ```python\n{ADD}\n```", ADD),
@@ -120,6 +137,10 @@ BARE = {
     "in answer tags": (f"<answer>\n{ADD}\n</answer>", ADD),
     "an end token": (f"{ADD}<|endoftext|>", ADD),
     "an end token that is a tag": (f"{ADD}</s>\n", ADD),
+    "an end token of its own letters": (f"{ADD}<\uff5cend\u2581of\u2581sentence\uff5c>", ADD),
+    "in answer tags, same line": (f"<answer>{ADD}</answer>", ADD),
+    "between response tokens": (f"<|START_RESPONSE|>{ADD}<|END_RESPONSE|>", ADD),
+    "in HTML": (f'<pre><code class="language-python">{ADD}\n</code></pre>', ADD),
     "the language before": (f"python\n{ADD}", ADD),
     "broken": (BROKEN, BROKEN),
     "one statement": ("x = 1", "x = 1"),
@@ -134,6 +155,12 @@ THOUGHTS = {
     "with bare code": (f"<think>{DRAFT}</think>\n{ADD}", ADD),
     "opened by the template": (f"Let me see.\n{fence(DRAFT)}</think>\n\n{fence(ADD)}", ADD),
     "opened by the template, same line": (f"Easy: a - b? No.</think>\n{fence(ADD)}", ADD),
+    "opened by the template, then again": (f"No.</think>\n<think>{fence(DRAFT)}</think>\n{fence(ADD)}", ADD),
+    "closed twice": (f"No.</think>\nStill no.</think>\n{fence(ADD)}", ADD),
+    "with channels, no turn between": (
+        f"<|channel|>analysis<|message|>{fence(DRAFT)}<|end|><|channel|>final<|message|>{fence(ADD)}",
+        ADD,
+    ),
     "twice": (f"<think>a</think>\n<think>b</think>\n{fence(ADD)}", ADD),
     "empty": (f"<think>\n\n</think>\n\n{fence(ADD)}", ADD),
     "other tags": (f"<thinking>{fence(DRAFT)}</thinking>{fence(ADD)}", ADD),
@@ -229,6 +256,13 @@ def test_whole_programs_read_their_input(text, program):
 STEP_2 = "### Step 2 ("
 
 
+@pytest.mark.parametrize(("text", "program"), cases(THOUGHTS))
+def test_a_program_behind_thoughts_is_a_code_step(text, program):
+    action = read_answer(PSEUDOCODE, STEP_2, "add", text)
+    assert PSEUDOCODE.parse(action, "add") == Step(ActionType.CODE, program)
+    assert PSEUDOCODE.boundary(action + "\n\n### Step 3 (") is not None
+
+
 @pytest.mark.parametrize(
     ("opening", "answer", "step"),
     [
@@ -311,6 +345,16 @@ def test_a_thought_may_be_longer_than_a_step():
         ({"content": None, "reasoning": "hm"}, "<think>\nhm\n</think>\n\n"),
         ({"content": "<think>hm</think>a", "reasoning": "hm"}, "<think>hm</think>a"),
         ({"content": 3, "reasoning": {"text": "hm"}}, ""),
+        (
+            {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a"}]},
+            "<think>\nhm\n</think>\n\na",
+        ),
+        (
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, "a"]},
+            "<think>\nhm\n</think>\n\na",
+        ),
+        ({"content": [{"type": "reasoning", "text": "hm"}, "a"]}, "<think>\nhm\n</think>\n\na"),
+        ({"content": [{"type": "tool_use", "name": "f"}, {"type": "text", "text": {"value": 3}}]}, ""),
     ],
 )
 def test_what_a_turn_says(turn, said):

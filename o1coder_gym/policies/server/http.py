@@ -6,12 +6,14 @@ import json
 import logging
 import os
 import random
+import re
 import time
 import zlib
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from o1coder_gym.errors import PolicyError, UsageError, require
 
@@ -24,6 +26,11 @@ _LOG = logging.getLogger(__name__)
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 # Sent as 429 like overload, but waiting helps neither.
 _FINAL = ("insufficient_quota", "billing_hard_limit")
+# Sent as 5xx like a failure, but it is the conversation that the model's template refuses.
+_OF_THE_TEMPLATE = re.compile(r"jinja|chat.?template|raise_exception|\broles? (are|must|not|should)\b", re.I)
+# LM Studio's 404, sent with status 200.
+_NO_ENDPOINT = re.compile(r"unexpected endpoint", re.I)
+_OUTSIDE_V1 = re.compile(r"(?<!/v1)/(chat/)?completions$")
 LONGEST_WAIT_S = 600.0
 """What a server may ask to wait; one that asks for more is given up."""
 
@@ -37,8 +44,14 @@ def _trusted() -> ssl.SSLContext:
 
 
 def own_key() -> dict[str, str]:
-    """Returns the header with the key of ``OPENAI_API_KEY``; empty without one."""
-    key = os.environ.get("OPENAI_API_KEY")
+    """Returns the header with the key of ``OPENAI_API_KEY``; empty without one.
+
+    Raises:
+        UsageError: When a header cannot hold it; does not show it.
+    """
+    key = os.environ.get("OPENAI_API_KEY", "").strip()  # keys read from files end in a line end
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError("OPENAI_API_KEY holds line ends or letters beyond ASCII; it is to be one key")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
@@ -47,7 +60,8 @@ class Refused(PolicyError):
 
     def __init__(self, url: str, status: int, body: str) -> None:
         """Args: the address, the HTTP status, all that the server said."""
-        hint = "" if status != 404 or "/v1/" in url else " (addresses of servers usually end in /v1)"
+        outside = status == 404 and _OUTSIDE_V1.search(urlsplit(url).path)
+        hint = " (addresses of servers usually end in /v1)" if outside else ""
         super().__init__(f"{url}: HTTP {status}: {_short(body)}{hint}")
         self.words = body
         self.parameter = _parameter(body)
@@ -78,26 +92,29 @@ class Servers:
 
         Raises:
             MissingExtraError: When httpx is not installed.
-            UsageError: When an address does not begin with http:// or https://.
+            UsageError: When an address is none of HTTP, or the environment names certificates or a proxy that
+                cannot be used.
         """
-        for url in urls:
-            if not url.startswith(("http://", "https://")):
-                raise UsageError(f"{url!r} is not the address of a server; did you mean http://{url}?")
         require("openai", "httpx")
         import httpx
 
-        self._urls = [url.rstrip("/") for url in urls]
+        self._urls = [_checked(url.strip()) for url in urls if url.strip()]
+        if not self._urls:
+            raise UsageError(f"{','.join(urls)!r} is not the address of a server")
         self._tries = tries
         self._backoff_s = backoff_s
-        self._client = httpx.Client(
-            headers=dict(headers),
-            verify=_trusted(),
-            follow_redirects=True,
-            # No limit on the wait for a connection: more requests than connections is the usual state, not a
-            # failure.
-            timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s), pool=None),
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        )
+        try:
+            self._client = httpx.Client(
+                headers=dict(headers),
+                verify=_trusted(),
+                follow_redirects=True,
+                # No limit on the wait for a connection: more requests than connections is the usual state,
+                # not a failure.
+                timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s), pool=None),
+                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:  # OSError: of certificates
+            raise UsageError(f"the environment's proxy or certificates cannot be used: {error}") from error
 
     def check(self) -> None:
         """Asks the servers whether they are there, until one is, whatever it says.
@@ -110,10 +127,10 @@ class Servers:
         failure = ""
         for base in self._urls:
             try:
-                self._client.get(f"{base}/models", timeout=10.0)
+                self._client.get(_address(base, "models"), timeout=10.0)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = f"{base}: {error}"
-            except httpx.TransportError:  # it is there, and slow
+            except httpx.RequestError:  # it is there, and slow or odd
                 return
             else:
                 return
@@ -128,7 +145,8 @@ class Servers:
             affinity: Requests with equal values try the same server first, for its prefix cache.
 
         Raises:
-            Refused: When the server answers 4xx, except those that ask to try again.
+            Refused: When the server answers 4xx, except those that ask to try again; when it redirects to
+                another address that gets no body; when it has no JSON beside the OpenAI interface.
             PolicyError: When no server gave an answer; names the last one and its failure.
         """
         # A stable hash: a prompt meets the server that has its prefix cached, in every process.
@@ -136,15 +154,15 @@ class Servers:
         failure = ""
         for attempt in range(self._tries):
             base = self._urls[(first + attempt) % len(self._urls)]
-            # vLLM has /tokenize at its root, the OpenAI interface below /v1.
-            url = base.removesuffix("/v1") + path if path.startswith("/") else f"{base}/{path}"
-            answer, failure, wait_s = self._try(url, body)
+            answer, failure, wait_s = self._try(_address(base, path), body, outside=path.startswith("/"))
             if answer is not None:
                 return answer
             if wait_s is not None and wait_s > LONGEST_WAIT_S:
                 raise PolicyError(f"{failure} (asks to wait {wait_s:.0f} s)")
             if attempt + 1 < self._tries:
-                pause_s = self._wait_s(attempt) if wait_s is None else wait_s
+                # "At once" is obeyed once: a server that goes on saying so would use up all tries in no time.
+                own_pace = wait_s is None or (attempt > 0 and wait_s == 0)
+                pause_s = self._wait_s(attempt) if own_pace else wait_s
                 _LOG.info("%s; again in %.1f s", failure, pause_s)
                 time.sleep(pause_s)
         raise PolicyError(f"{failure} (tried {self._tries} times)")
@@ -157,45 +175,86 @@ class Servers:
         """Exponential back-off with full jitter around the mean."""
         return min(30.0, self._backoff_s * 2**attempt) * random.uniform(0.5, 1.5)
 
-    def _try(self, url: str, body: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str, float | None]:
+    def _try(
+        self, url: str, body: Mapping[str, Any], *, outside: bool
+    ) -> tuple[dict[str, Any] | None, str, float | None]:
         """Returns the answer or None, what went wrong, and the seconds that the server asks to wait."""
         import httpx
 
         try:
             response = self._client.post(url, json=dict(body))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return None, f"{url}: {type(error).__name__}: {error}", None
-        status, words, answer = response.status_code, response.text, _object(response.text)
-        if status < 400 and answer and "choices" not in answer and (error := answer.get("error")):
+        status, words, answer = response.status_code, response.text, _object(response.content)
+        if response.request.method != "POST":  # by the standard, 301 to 303 drop the request
+            raise Refused(url, status, f"redirected to {response.url}; name the address there")
+        if status < 400 and answer and not answer.get("choices") and (error := answer.get("error")):
             # Gateways send the failure of what stands behind them with status 200.
             code = error.get("code") if isinstance(error, Mapping) else None
-            status = code if isinstance(code, int) and code >= 400 else 502
-        if status in _RETRIED and not any(word in words for word in _FINAL):
+            known = 404 if _NO_ENDPOINT.search(words) else 502
+            status = code if isinstance(code, int) and code >= 400 else known
+        final = any(word in words for word in _FINAL) or (status >= 500 and _OF_THE_TEMPLATE.search(words))
+        if status in _RETRIED and not final:
             said = f": {_short(words)}" if words.strip() else ""
             return None, f"{url}: HTTP {status}{said}", retry_after(response.headers)
-        if status >= 400:
+        # A page for people, instead of 404: there is no such endpoint.
+        if status >= 400 or (answer is None and outside):
             raise Refused(url, status, words)
         return answer, f"{url}: the answer is not JSON that is an object: {_short(words)[:60]!r}", None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds that a server asks to wait, given as a number or as a date; None if it does not."""
-    text = headers.get("retry-after-ms", "")
-    if (milliseconds := _number(text)) is not None:
+    if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
         return milliseconds / 1000
     text = headers.get("retry-after", "")
     if (seconds := _number(text)) is not None:
         return seconds
+    if (until := _timestamp(text)) is None:
+        return None
+    # A date is one of the server's clock, which this machine's may be far from.
+    now = _timestamp(headers.get("date", ""))
+    return max(0.0, until - (time.time() if now is None else now))
+
+
+def _checked(url: str) -> str:
+    """Returns a base URL without a slash at its end.
+
+    Raises:
+        UsageError: When no server can have it.
+    """
+    import httpx
+
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url!r} is not the address of a server; did you mean http://{url}?")
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        parts = urlsplit(url)
+        if not httpx.URL(url).host.encode("idna") or parts.port == 0:
+            raise ValueError("it names no host")
+    except (httpx.InvalidURL, ValueError) as error:
+        raise UsageError(f"{url!r} is not the address of a server: {error}") from error
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
+
+
+def _address(base: str, path: str) -> str:
+    """Returns where a path lies at a server; the base URL may have a query, a version for instance."""
+    parts = urlsplit(base)
+    # vLLM has /tokenize at its root, the OpenAI interface below /v1.
+    whole = parts.path.removesuffix("/v1") + path if path.startswith("/") else f"{parts.path}/{path}"
+    return urlunsplit(parts._replace(path=whole))
+
+
+def _timestamp(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _object(text: str) -> dict[str, Any] | None:
+def _object(content: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(text)
-    except ValueError:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

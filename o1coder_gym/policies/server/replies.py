@@ -82,9 +82,9 @@ def read_usage(answer: Mapping[str, Any]) -> Usage:
     prompt = _count(usage.get("prompt_tokens")) or 0
     cached = min(cached or 0, prompt)
     completion, total = _count(usage.get("completion_tokens")), _count(usage.get("total_tokens")) or 0
-    if completion is not None and prompt:
+    if prompt and total > prompt:
         # Hidden thoughts are counted in the total alone, and they are paid for.
-        completion = max(completion, total - prompt)
+        completion = max(completion or 0, total - prompt)
     return Usage(prompt - cached, cached, completion)
 
 
@@ -152,7 +152,7 @@ def continued(said: Said, tokens: int, request: Generate, skipped: int = 0) -> C
         text=spelled if aligned else text,
         token_ids=said.ids[:kept] if aligned else (),
         tokens=tokens,
-        logprob=_sum(said, kept),
+        logprob=_sum(said, kept, said.text[:skipped] + text),
         finish="length" if said.cut and text == behind else "stop",
         sampled_ids=said.ids if known else (),
         sampled_logprobs=said.logprobs or () if known else (),
@@ -179,7 +179,7 @@ def self_contained(said: Said, tokens: int, read: Callable[[str], str]) -> Compl
         text=action,
         token_ids=(),
         tokens=tokens,
-        logprob=_sum(said, _pieces_before(said.pieces, said.text[:end])),
+        logprob=_sum(said, _pieces_before(said.pieces, said.text[:end]), said.text[:end]),
         finish="length" if said.cut and ends_there else "stop",
         opened=True,
     )
@@ -218,8 +218,13 @@ def _count(value: Any) -> int | None:
     return int(value) if is_count else None
 
 
-def _sum(said: Said, kept: int) -> float | None:
-    return None if said.logprobs is None else min(0.0, math.fsum(said.logprobs[:kept]))
+def _sum(said: Said, kept: int, text: str) -> float | None:
+    """Returns the log-probability of `text`, which `kept` pieces spell; None where some are missing."""
+    # Thoughts that came separately may have no pieces, so what is spelled is the answer at least.
+    wanted = len(split_thought(text).answer.strip())
+    if said.logprobs is None or sum(map(len, said.pieces[:kept])) < wanted:
+        return None
+    return min(0.0, math.fsum(said.logprobs[:kept]))
 
 
 def _pieces_before(pieces: Sequence[str], text: str) -> int:

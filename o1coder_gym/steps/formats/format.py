@@ -113,7 +113,7 @@ def read_answer(step_format: StepFormat, opening: str, entry_point: str | None, 
         return reader(answer, opening, entry_point)
     thought = split_thought(answer)
     action = opening + without(thought.answer, opening.strip())
-    return thought.text + action[: step_format.boundary(action)]
+    return thought.before(action[: step_format.boundary(action)])
 
 
 def split_chain(step_format: StepFormat, text: str) -> list[str]:

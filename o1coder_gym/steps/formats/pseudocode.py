@@ -176,15 +176,15 @@ class PseudocodeFormat:
         said, number = thought.answer, _number(opening)
         if headers := list(_HEADERS.finditer(said)):
             asked = next((one for one in headers if _number(one[0]) == number), headers[0])
-            return thought.text + self._first_step(said[asked.start() :], entry_point)
+            return thought.before(self._first_step(said[asked.start() :], entry_point))
         begins = _KIND.match(said)
         if not opening.rstrip().endswith("(") or (begins and self._kind(begins[1].lower())):
             continued = opening + without(said, opening.strip())
-            return thought.text + continued[: self.boundary(continued)]
+            return thought.before(continued[: self.boundary(continued)])
         program = fenced_program(said, entry_point)
         if program is None:
             return answer
-        return thought.text + self.render(Step(ActionType.CODE, program), int(number or 1))
+        return thought.before(self.render(Step(ActionType.CODE, program), int(number or 1)))
 
     def _kind(self, word: str) -> ActionType | None:
         """Returns the action that a word in a header stands for."""

@@ -69,7 +69,7 @@ class VanillaFormat:
         """Returns the program in a fence, or the answer itself where it holds none."""
         thought = split_thought(answer)
         program = find_program(thought.answer, entry_point)
-        return answer if program is None else f"{thought.text}\n{fenced(program)}".lstrip("\n")
+        return answer if program is None else thought.before(fenced(program))
 
 
 VANILLA: StepFormat = VanillaFormat()

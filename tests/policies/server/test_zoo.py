@@ -292,6 +292,17 @@ def unreadable_logprobs(body):
     return found
 
 
+def three_logprobs(body):
+    found = answer(body)
+    for choice in found["choices"]:
+        choice["logprobs"] = {"content": [{"token": letter, "logprob": -0.5} for letter in FENCED[:3]]}
+    return found
+
+
+def total_alone(body):
+    return answer(body, usage={"prompt_tokens": 9, "total_tokens": 9 + len(FENCED)})
+
+
 def error_inside(code):  # gateways: status 200, and what went wrong in the answer
     return lambda: {"id": "x", "error": {"message": "the upstream is overloaded", "code": code}}
 
@@ -362,6 +373,11 @@ QUIRKS = {
     "error-inside": fails_first(1, error_inside(429)),
     "error-inside-always": fails_first(9, error_inside("overloaded")),
     "refused-inside": fails_first(9, error_inside(400)),
+    "error-beside-no-choices": fails_first(
+        9, lambda: {"choices": None, "error": {"message": "the upstream is overloaded", "code": 400}}
+    ),
+    "three-logprobs": three_logprobs,
+    "total-alone": total_alone,
     "broken-off": broken_off,
     "no-json": fails_first(9, lambda: (200, "<html>Please log in</html>", {})),
     "waits-a-fraction": fails_first(1, busy(retry_after="0.01")),
@@ -376,7 +392,7 @@ TOKENIZERS = {
     "no-usage-but-tokenizer": lambda body: characters(body) if body["prompt"] != "a" else no_tokenizer(body),
     "empty-tokenizer": lambda body: {"tokens": []},
     "failing-tokenizer": lambda body: (
-        characters(body) if "prompt" in body else (400, {"error": "bad turn"}, {})
+        (400, {"error": "bad turn"}, {}) if "Add two" in json.dumps(body) else characters(body)
     ),
 }
 
@@ -388,6 +404,7 @@ TOKENIZERS = {
         "fewer-choices",
         "at-most-two-choices",
         "unreadable-logprobs",
+        "three-logprobs",
         "silently-one-choice",
         "one-choice",
         "parts",
@@ -457,6 +474,16 @@ def test_a_hosted_model_is_used_by_what_it_refuses(zoo, propose):
 
 def test_log_probabilities_that_are_no_numbers_are_not_known(propose):
     assert [one.logprob for one in propose("odd-logprobs", n=4)] == [None, None, None, -0.5 * len(FENCED)]
+
+
+def test_log_probabilities_of_a_part_are_not_those_of_the_action(propose):
+    (found,) = propose("three-logprobs")
+    assert (VANILLA.parse(found.text).text, found.logprob) == (ADD, None)
+
+
+def test_tokens_are_what_a_total_has_beyond_the_prompt(propose):
+    (found,) = propose("total-alone")
+    assert (VANILLA.parse(found.text).text, found.tokens) == (ADD, len(FENCED))
 
 
 def test_choices_that_nobody_asked_for_are_paid_for(propose):
@@ -546,6 +573,7 @@ def test_a_busy_server_is_asked_again_when_it_says(propose, quirk):
     [
         ("error-inside-always", "HTTP 502: .*the upstream is overloaded.*tried 3 times", 3),
         ("refused-inside", "HTTP 400: .*the upstream is overloaded", 1),
+        ("error-beside-no-choices", "HTTP 400: .*the upstream is overloaded", 1),
         ("broken-off", "it broke off: .*the upstream went away", 1),
         ("no-json", "not JSON that is an object: '<html>Please log in", 3),
         ("overloaded", "HTTP 503: .*the queue is full.*tried 3 times", 3),
