@@ -428,6 +428,8 @@ def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
         "num_generations": settings.episodes,
         "scale_rewards": "group" if settings.credit == "outcome" else "batch",  # see `step_advantages`
         "shuffle_dataset": False,
+        # Likelihoods are those of the policy that sampled, which has none; TRL does so in DPO by itself.
+        "disable_dropout": True,
         # One optimizer step per batch, whatever fits into a forward pass; so results do not depend on
         # rows_at_once.
         "gradient_accumulation_steps": parts,

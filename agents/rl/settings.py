@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.sampling.choice import read_sampler
 from o1coder_gym.errors import UsageError
+from o1coder_gym.models.checkpoints import weight_type
 from o1coder_gym.models.training import arguments
 from o1coder_gym.models.training.settings import check_batch, that_divides
 from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
@@ -189,5 +190,7 @@ def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str,
         **arguments.common_arguments(out, settings.learning_rate, settings.rows_at_once, settings.seed),
         "lr_scheduler_type": "constant",
         "beta": settings.beta,
-        "bf16": torch.cuda.is_available(),
+        # Adapters in float32 are multiplied in bfloat16 with the rest; where float32 is asked for nothing is,
+        # or likelihoods would not be those of the sampler.
+        "bf16": torch.cuda.is_available() and weight_type(settings.dtype) == "bfloat16",
     }
