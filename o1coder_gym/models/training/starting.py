@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from o1coder_gym.errors import O1CoderError, require
+from o1coder_gym.errors import O1CoderError, UsageError, require
 from o1coder_gym.models.checkpoints import CHECKPOINTS, STARTED, last_checkpoint, weight_type
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.memory import check_memory
@@ -52,6 +52,24 @@ def check_start(model: str, settings: Trained, *packages: str) -> Path:
     copies = 1 if settings.lora_rank else 4
     check_memory(folder, weight_type(settings.dtype), copies=copies)
     return folder
+
+
+def check_devices() -> None:
+    """Checks that this process trains on one GPU: transformers would spread it over all that it sees.
+
+    Each would take `rows_at_once` rows then, so that a batch were as many times as large as was asked for.
+
+    Raises:
+        UsageError: When a process without ranks sees several GPUs.
+    """
+    import torch
+
+    seen = torch.cuda.device_count()
+    if seen > 1 and ranks.count() == 1:
+        raise UsageError(
+            f"this process sees {seen} GPUs and trains on one: start a process for each, torchrun "
+            f"--nproc-per-node {seen} -m o1coder_gym …, or choose one, CUDA_VISIBLE_DEVICES=0"
+        )
 
 
 def provenance(stage: str, model: str, data: str, settings: Any, **further: str) -> Provenance:
