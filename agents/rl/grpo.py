@@ -36,7 +36,7 @@ from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.models.training.assembly import Assembly, train
 from o1coder_gym.models.training.settings import passes
-from o1coder_gym.models.training.starting import provenance
+from o1coder_gym.models.training.starting import provenance, trained_type
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
@@ -387,7 +387,7 @@ def _assembled(
     checkpoint: str | None,
 ) -> tuple[StepGRPOTrainer, dict[str, Any]]:
     """Makes the trainer over a policy in training and its actor."""
-    loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
+    loaded, tokenizer = load_weights(model_path(weights), trained_type(settings), settings.template_arguments)
     start = Start(
         folder=str(model_path(weights)),
         model=loaded,

@@ -62,7 +62,7 @@ class RLSettings(Checked):
         max_tokens: Tokens per step at most.
         save_every: Batches between two checkpoints.
         validate_every: Batches between two looks at the held-out problems; 0 never.
-        dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
+        dtype: Of the weights; auto: bfloat16 on a GPU with LoRA, else float32.
         seed: Of order, samples and adapters.
         template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
@@ -156,7 +156,7 @@ class DPOSettings(Checked):
         max_length: Longest pair in tokens; longer ones are left out.
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.
         save_steps: Optimizer steps between two checkpoints.
-        dtype: Of the weights; auto: bfloat16 on a GPU, else float32.
+        dtype: Of the weights; auto: bfloat16 on a GPU with LoRA, else float32.
         seed: Of order and adapters.
         template_arguments: Variables of the chat template; the trained model's template keeps them.
     """

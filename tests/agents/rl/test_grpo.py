@@ -234,6 +234,23 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
             assert not torch.allclose(actor._model(ids).logits, adapted(ids).logits, atol=1e-3)
 
 
+def test_the_copy_that_samples_may_be_of_a_narrower_type(weights: Path) -> None:
+    import torch
+
+    from o1coder_gym.agents.rl.sampling.hf import HFActor
+    from o1coder_gym.models.checkpoints import load_weights
+
+    model, tokenizer = load_weights(weights, "float32")
+    actor = HFActor(model, tokenizer, PSEUDOCODE, dtype="bfloat16")
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(1.5)
+    actor.refresh(model, 1)
+    mine, trained = actor._model.state_dict(), model.state_dict()
+    assert all(trained[name].bfloat16().equal(value) for name, value in mine.items())
+    assert {one.dtype for one in actor._model.buffers()} <= {torch.float32}
+    assert model.dtype == torch.float32
+
+
 def test_a_policy_that_never_writes_a_program_ends_the_training(
     weights: Path, silent: Any, settings: RLSettings, tmp_path: Path
 ) -> None:
