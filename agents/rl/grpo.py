@@ -270,8 +270,10 @@ class StepGRPOTrainer(GRPOTrainer):
     def _share_of_tokens(self, batch: dict[str, Any]) -> torch.Tensor:
         """Returns the learned tokens of a rank's pass, in units of the mean over the passes of a step."""
         tokens = (batch["completion_mask"] * batch["tool_mask"]).sum()
+        # As TRL's own loss: outside of a training a batch is not cut into passes.
+        passes = self.current_gradient_accumulation_steps if self.model.training else 1
         # Of all ranks; 0 where no episode could be judged.
-        return tokens * self.current_gradient_accumulation_steps / batch["num_items_in_batch"].clamp(min=1)
+        return tokens * passes / batch["num_items_in_batch"].clamp(min=1)
 
     def _note_mismatch(self, likely: torch.Tensor, batch: dict[str, Any]) -> None:
         """Logs how far the sampler of a batch is from the policy in training."""
