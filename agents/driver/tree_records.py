@@ -94,7 +94,8 @@ def _cut_leaves(tree: Tree, recording: Recording, format: str) -> list[TreeNode]
 
     for state, sample in recording.cut:
         leaf = TreeNode(place(state), _read(sample.text, format), born=tree.simulations, tokens=sample.tokens)
-        leaves.append(replace(leaf, logprob=sample.logprob, finish=sample.finish))
+        kept = sample.kept_tokens if sample.kept_tokens != sample.tokens else None
+        leaves.append(replace(leaf, logprob=sample.logprob, finish=sample.finish, kept=kept))
     return leaves
 
 

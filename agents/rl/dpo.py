@@ -22,7 +22,7 @@ from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.models.training.assembly import Assembly, train
 from o1coder_gym.models.training.settings import passes
-from o1coder_gym.models.training.starting import provenance
+from o1coder_gym.models.training.starting import provenance, trained_type
 from o1coder_gym.policies.token_text import TokenText, step_tokens
 from o1coder_gym.process_data import PairRow, ProcessData
 from o1coder_gym.runs.provenance import content_hash
@@ -92,7 +92,8 @@ def _assembled(
     checkpoint: str | None,
 ) -> tuple[PairTrainer, dict[str, Any]]:
     """Makes the trainer of a round."""
-    loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
+    dtype = trained_type(settings)
+    loaded, tokenizer = load_weights(model_path(weights), dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
     rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
     # Left out, not cut: half a step is not an action of the policy.
@@ -106,7 +107,7 @@ def _assembled(
     project_completions_only()
     # With LoRA the base without adapters is where training starts; TRL needs no second model for that.
     second = reference or (None if adapters else weights)
-    held_to = load_weights(model_path(second), settings.dtype)[0] if second else None
+    held_to = load_weights(model_path(second), dtype)[0] if second else None
     # The reference too: it reads the same batches, in which rows share their prompts.
     for one in filter(None, (loaded, held_to)):
         share_prefixes(one)

@@ -36,7 +36,7 @@ from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.models.training.assembly import Assembly, train
 from o1coder_gym.models.training.settings import passes
-from o1coder_gym.models.training.starting import provenance
+from o1coder_gym.models.training.starting import provenance, trained_type
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.provenance import content_hash
@@ -53,6 +53,10 @@ except ImportError as error:
 
 _OF_TOKENS = ("clipped_ratio", "mean_terminated_length", "min_terminated_length", "max_terminated_length")
 """TRL's figures about the last token of a completion; steps end at a boundary, not at a token."""
+
+
+_MEANS_OF_TOKENS = ("kl", "entropy", *(f"clip_ratio/{name}_mean" for name in ("low", "high", "region")))
+"""TRL's figures that are means over the tokens of a forward pass."""
 
 
 class StepGRPOTrainer(GRPOTrainer):
@@ -160,6 +164,7 @@ class StepGRPOTrainer(GRPOTrainer):
         # A forward pass has a part of the batch, and its rows' parents came with it.
         self._parents = inputs["parents"]
         loss = super()._compute_loss(model, inputs)
+        self._weigh_means(inputs)
         # Later ones of the `iterations` steps on a batch see a policy that has learned from it. Samplers tell
         # log-probabilities at a temperature of 1, TRL computes those at the one of sampling.
         first = self.state.global_step % self._settings.iterations == 0
@@ -207,7 +212,8 @@ class StepGRPOTrainer(GRPOTrainer):
             self._monitor.recall(self.state.log_history)
         self.scored = score_episodes(self._round.episodes, self._round.rows, self._settings, t)
         whole = gather_object(self.scored)  # what is logged is of the batch, whichever process sampled it
-        watched = self._monitor.watch(whole, t, self._sampler.policy, self._sampler.figures)
+        newest = partial(self._sampler.newest, t, self.accelerator.unwrap_model(self.model))
+        watched = self._monitor.watch(whole, t, newest, self._sampler.figures)
         for name, value in watched.items():
             if not math.isnan(value):
                 log_metric(name, value)
@@ -249,13 +255,34 @@ class StepGRPOTrainer(GRPOTrainer):
         likely, sampled, mask = self._sides(batch["old_per_token_logps"], batch)
         return importance_weights(likely, sampled, mask, self._settings.importance_cap)
 
+    def _weigh_means(self, batch: dict[str, Any]) -> None:
+        """Makes what TRL has just logged of a forward pass a part of the mean over the batch's tokens.
+
+        TRL averages the means of the passes, so that a token counted more in a pass with fewer, and the
+        curve depended on the rows at once and on the number of processes.
+        """
+        weight = cast(torch.Tensor, self.accelerator.gather(self._share_of_tokens(batch))).sum().item()
+        logged = self._metrics["train"]
+        for name in _MEANS_OF_TOKENS:
+            if name in logged:
+                logged[name][-1] *= weight
+
+    def _share_of_tokens(self, batch: dict[str, Any]) -> torch.Tensor:
+        """Returns the learned tokens of a rank's pass, in units of the mean over the passes of a step."""
+        tokens = (batch["completion_mask"] * batch["tool_mask"]).sum()
+        # As TRL's own loss: outside of a training a batch is not cut into passes.
+        passes = self.current_gradient_accumulation_steps if self.model.training else 1
+        # Of all ranks; 0 where no episode could be judged.
+        return tokens * passes / batch["num_items_in_batch"].clamp(min=1)
+
     def _note_mismatch(self, likely: torch.Tensor, batch: dict[str, Any]) -> None:
         """Logs how far the sampler of a batch is from the policy in training."""
         for name, value in mismatch(*self._sides(likely, batch)).items():
             logged = self._metrics["train"][name]
-            parts = cast(torch.Tensor, self.accelerator.gather(value))  # [ranks]
-            # TRL logs the mean of what is here, once an optimizer step.
-            logged[:] = [*logged, parts.mean().item()] if name == KL else [max([*logged, parts.max().item()])]
+            # TRL logs the mean of what is here, once an optimizer step: see `_weigh_means`.
+            part = value * self._share_of_tokens(batch) if name == KL else value
+            parts = cast(torch.Tensor, self.accelerator.gather(part))  # [ranks]
+            logged[:] = [*logged, parts.sum().item()] if name == KL else [max([*logged, parts.max().item()])]
 
     def _sides(self, likely: torch.Tensor, batch: dict[str, Any]) -> tuple[torch.Tensor, ...]:
         """Returns log-probabilities of trainer and sampler, and which tokens were sampled, [B, T] each."""
@@ -362,7 +389,7 @@ def _assembled(
     checkpoint: str | None,
 ) -> tuple[StepGRPOTrainer, dict[str, Any]]:
     """Makes the trainer over a policy in training and its actor."""
-    loaded, tokenizer = load_weights(model_path(weights), settings.dtype, settings.template_arguments)
+    loaded, tokenizer = load_weights(model_path(weights), trained_type(settings), settings.template_arguments)
     start = Start(
         folder=str(model_path(weights)),
         model=loaded,
@@ -403,6 +430,8 @@ def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:
         "num_generations": settings.episodes,
         "scale_rewards": "group" if settings.credit == "outcome" else "batch",  # see `step_advantages`
         "shuffle_dataset": False,
+        # Likelihoods are those of the policy that sampled, which has none; TRL does so in DPO by itself.
+        "disable_dropout": True,
         # One optimizer step per batch, whatever fits into a forward pass; so results do not depend on
         # rows_at_once.
         "gradient_accumulation_steps": parts,

@@ -64,7 +64,7 @@ class Monitor:
         self,
         scored: Sequence[Scored],
         t: int,
-        policy: Policy,
+        newest: Callable[[], Policy],
         further: Mapping[str, float] = MappingProxyType({}),
     ) -> dict[str, float]:
         """Returns the figures to log of a batch.
@@ -72,7 +72,8 @@ class Monitor:
         Args:
             scored: Its episodes.
             t: Optimizer steps so far.
-            policy: The policy that sampled them.
+            newest: Gives the policy after t steps, which need not be the one that sampled them; all ranks
+                call it.
             further: Figures of the sampler, logged beside.
 
         Raises:
@@ -89,6 +90,7 @@ class Monitor:
         validate = self._validate
         if validate is not None and every and t % every == 0:
             # One rank measures and the others wait for its result: they must not train on meanwhile.
+            policy = newest()
             measured = ranks.from_first(lambda: validate(policy))
             log |= {f"validation/{name}": value for name, value in measured.items()}
         if self._on_update is not None:

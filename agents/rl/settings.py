@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.sampling.choice import read_sampler
 from o1coder_gym.errors import UsageError
+from o1coder_gym.models.checkpoints import weight_type
 from o1coder_gym.models.training import arguments
 from o1coder_gym.models.training.settings import check_batch, that_divides
 from o1coder_gym.rewards import RewardConstants, load_reward, load_schedule
@@ -61,7 +62,7 @@ class RLSettings(Checked):
         max_tokens: Tokens per step at most.
         save_every: Batches between two checkpoints.
         validate_every: Batches between two measurements on the held-out problems; 0: never.
-        dtype: Data type of the weights; auto: bfloat16 on a GPU, else float32.
+        dtype: Data type of the weights; auto: bfloat16 on a GPU with LoRA, else float32.
         seed: Seed of order, samples and adapters.
         template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
@@ -155,7 +156,7 @@ class DPOSettings(Checked):
         max_length: Longest pair in tokens; longer ones are left out.
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.
         save_steps: Optimizer steps between two checkpoints.
-        dtype: Data type of the weights; auto: bfloat16 on a GPU, else float32.
+        dtype: Data type of the weights; auto: bfloat16 on a GPU with LoRA, else float32.
         seed: Seed of order and adapters.
         template_arguments: Variables of the chat template; the trained model's template keeps them.
     """
@@ -189,5 +190,7 @@ def common_arguments(out: Path, settings: RLSettings | DPOSettings) -> dict[str,
         **arguments.common_arguments(out, settings.learning_rate, settings.rows_at_once, settings.seed),
         "lr_scheduler_type": "constant",
         "beta": settings.beta,
-        "bf16": torch.cuda.is_available(),
+        # Adapters in float32 are multiplied in bfloat16 with the rest; where float32 is asked for nothing is,
+        # or likelihoods would not be those of the sampler.
+        "bf16": torch.cuda.is_available() and weight_type(settings.dtype) == "bfloat16",
     }

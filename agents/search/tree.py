@@ -372,6 +372,7 @@ def _recorded(node: Node) -> TreeNode:
         bits=node.bits,
         author=node.author,
         finish=node.finish,
+        kept=node.kept if node.kept != node.tokens else None,
     )
 
 

@@ -188,12 +188,12 @@ class _Scored:
     def _by_logprob(self, group: Sequence[int], values: np.ndarray, n: int) -> float:
         means = []
         for index in group:
-            row = self.rows[index]
-            if row.logprob is None:
+            # Mean per token: the sum would prefer whatever is short.
+            mean = self.rows[index].mean_logprob
+            if mean is None:
                 # One unknown candidate leaves the order of the group unknown.
                 return math.nan
-            # Mean per token: the sum would prefer whatever is short.
-            means.append(row.logprob / max(row.tokens, 1))
+            means.append(mean)
         return expected_best_of(values[group], means, n)
 
     def _groups(self, part: Sequence[int]) -> dict[str, list[int]]:

@@ -122,6 +122,7 @@ def prefix_rows(tree: SearchTree, source: str, drops: Counter[str]) -> Iterator[
             split="",
             sources=(source,),
             completed=bool(found),
+            kept=_kept(tree, index),
         )
 
 
@@ -220,3 +221,11 @@ def _cost(tree: SearchTree, index: int) -> tuple[int, float | None]:
     # The log-probability of a chain is a sum: with one unknown term it is unknown, not smaller.
     known = [node.logprob for node in nodes if node.logprob is not None]
     return sum(node.tokens for node in nodes), sum(known) if len(known) == len(nodes) else None
+
+
+def _kept(tree: SearchTree, index: int) -> int | None:
+    """Returns the tokens that the log-probability of a path sums over, None where these are all."""
+    nodes = [tree.nodes[place] for place in tree.path(index)[1:]]
+    if all(node.kept is None for node in nodes):
+        return None
+    return sum(node.tokens if node.kept is None else node.kept for node in nodes)

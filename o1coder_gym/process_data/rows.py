@@ -61,6 +61,8 @@ class PrefixRow:
         sources: The runs that found it, by id (`ProcessData.sources`); sorted.
         found: Values and counts by source; empty for a single source, and in rows of earlier versions.
         completed: Whether value, visits and ends are of completions after the search, and so of no row below.
+        kept: Tokens that `logprob` sums over: not thoughts, nor what only shows where a step ends; None where
+            these are all `tokens`, and in rows of earlier versions.
     """
 
     state: State
@@ -77,6 +79,14 @@ class PrefixRow:
     sources: tuple[str, ...]
     found: tuple[Found, ...] = ()
     completed: bool = False
+    kept: int | None = None
+
+    @property
+    def mean_logprob(self) -> float | None:
+        """Mean log-probability of a token, ≤ 0; None where it is not known."""
+        if self.logprob is None:
+            return None
+        return self.logprob / max(self.tokens if self.kept is None else self.kept, 1)
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
@@ -94,6 +104,7 @@ class PrefixRow:
             "sources": list(self.sources),
             **({"found": [one.to_row() for one in self.found]} if self.found else {}),
             **({"completed": True} if self.completed else {}),
+            **({} if self.kept is None else {"kept": self.kept}),
         }
 
     @classmethod
@@ -123,6 +134,7 @@ class PrefixRow:
             sources=_sources(row),
             found=tuple(map(_found, row.get("found", ()))),
             completed=bool(row.get("completed")),
+            kept=_count(row, "kept") if "kept" in row else None,
         )
 
 

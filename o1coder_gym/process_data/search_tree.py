@@ -44,6 +44,8 @@ class TreeNode:
         bits: One character per test of the search, ``"1"`` if passed; empty without code.
         author: The author of the step: the policy, or the agent (a note).
         finish: Why its sample ended; one that the budget cut is a leaf that was never taken.
+        kept: Tokens that `logprob` sums over; None where these are all `tokens`, and in rows of earlier
+            versions.
     """
 
     parent: int | None
@@ -61,6 +63,7 @@ class TreeNode:
     bits: str = ""
     author: Author = "policy"
     finish: Finish = "stop"
+    kept: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class SearchTree:
     def _column(self, name: str) -> list[Any]:
         return [getattr(node, name) for node in self.nodes]
 
-    def _differs(self, name: str, usual: str) -> bool:
+    def _differs(self, name: str, usual: str | None) -> bool:
         return any(getattr(node, name) != usual for node in self.nodes)
 
     def _repr_html_(self) -> str | None:
@@ -201,7 +204,7 @@ class SearchTree:
             raise JournalError(f"search tree: not a row of one: {type(error).__name__}: {error}") from error
 
 
-_ORIGINS: Mapping[str, str] = {"author": "policy", "finish": "stop"}
+_ORIGINS: Mapping[str, str | None] = {"author": "policy", "finish": "stop", "kept": None}
 """Columns that a row has only where a node differs from this, as rows of earlier versions do."""
 
 NotebookView: TypeAlias = Callable[[SearchTree], str]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -241,6 +241,11 @@ def draw_curve(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
     rough = ", rough" if any(row.get(f"{name}_rough") for row in rows for name in names) else ""
     title = "held-out problems solved" + (f", 95 % bands{rough}" if bands else "")
     return _draw(lines, "", title, path, bands)
+
+
+def latest_updates(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns the rows of ``updates.jsonl``, one a batch: the last, for a resumed run repeats some."""
+    return list({row["t"]: row for row in rows}.values())
 
 
 def draw_updates(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:

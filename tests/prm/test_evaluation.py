@@ -8,9 +8,10 @@ import pytest
 from o1coder_gym.agents.driver.cache import CachedScorer
 from o1coder_gym.errors import ScorerError
 from o1coder_gym.prm.evaluation import evaluate_scorer
-from o1coder_gym.process_data import ProcessData
+from o1coder_gym.process_data import PrefixRow, ProcessData
+from o1coder_gym.process_data.dataset import assembled
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.types import Problem, State
+from o1coder_gym.types import ActionType, Problem, State, Step
 
 
 class ByLetter:
@@ -25,6 +26,16 @@ class ByLetter:
             raise ScorerError("out of memory")
         self.asked.append([state for _, state in items])
         return [float(all(step.text != "x" for step in state.steps)) for _, state in items]
+
+
+def test_a_long_thought_does_not_make_a_program_likely() -> None:
+    right, wrong = (State("p", (Step(ActionType.CODE, text),)) for text in ("return 1", "x"))
+    rows = (
+        PrefixRow(right, 1.0, 1, 1, 1, True, 0, 0, 12, -2.0, "", ("s",), kept=10),
+        PrefixRow(wrong, 0.0, 1, 1, 0, True, 0, 0, 900, -9.0, "", ("s",), kept=10),
+    )
+    data = assembled("pseudocode", [Problem("p", "one")], rows, (), sources={"s": {}})
+    assert evaluate_scorer(ByLetter(), data, n=2, resamples=10).best_of.logprob.value == 1.0
 
 
 def test_states_are_asked_problem_by_problem_once_each(process_data: ProcessData) -> None:

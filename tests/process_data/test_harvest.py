@@ -114,6 +114,18 @@ def test_rows_by_hand() -> None:
     }
 
 
+def test_tokens_that_are_no_part_of_a_step_have_no_log_probability() -> None:
+    tree = by_hand()
+    assert "kept" not in tree.to_row()
+    assert [row.kept for row in prefix_rows(tree, "x", Counter())] == [None] * 4
+    # a thought before it, or the beginning of the next header behind it
+    thought = (*tree.nodes[:1], replace(tree.nodes[1], tokens=90, kept=4), *tree.nodes[2:])
+    tree = SearchTree.from_row(json.loads(json.dumps(replace(tree, nodes=thought).to_row())))
+    rows = list(prefix_rows(tree, "x", Counter()))
+    assert [(row.tokens, row.kept) for row in rows] == [(90, 4), (3, None), (99, 13), (98, 12)]
+    assert [row.mean_logprob for row in rows] == [-0.5, -1 / 3, None, -0.5]
+
+
 def test_soft_labels_are_values_and_the_passing_path_is_kept() -> None:
     data = harvest([by_hand()], ToyJudge(), source={"seed": 0}, tests={"golden": (CallTest("[]", "2"),)})
     assert [row.soft for row in data.prefixes] == [0.75, 0.0, 1.0, 0.5]

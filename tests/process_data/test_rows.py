@@ -16,9 +16,17 @@ PATH = PathRow(State("p", (THINK, CODE)), 5, 30, None, "validation", ("a",))
 PAIR = PairRow(State("p"), THINK, OTHER, 0.75, 0.25, 2, "train", ("a",))
 
 
-@pytest.mark.parametrize("row", [PREFIX, PATH, PAIR], ids=lambda row: type(row).__name__)
+@pytest.mark.parametrize("row", [PREFIX, replace(PREFIX, kept=7), PATH, PAIR])
 def test_a_row_survives_json(row: PrefixRow | PathRow | PairRow) -> None:
     assert type(row).from_row(json.loads(json.dumps(row.to_row()))) == row
+
+
+def test_a_mean_is_over_the_tokens_that_the_sum_is_of() -> None:
+    assert "kept" not in PREFIX.to_row()
+    assert PREFIX.mean_logprob == -3.5 / 12
+    assert replace(PREFIX, kept=7).mean_logprob == -0.5
+    assert replace(PREFIX, kept=0, logprob=0.0).mean_logprob == 0.0
+    assert replace(PREFIX, logprob=None).mean_logprob is None
 
 
 def test_a_pair_says_its_margin() -> None:

@@ -52,7 +52,7 @@ class Start:
         model: Them, as transformers loads them, without adapters.
         tokenizer: Of the model.
         step_format: How steps are written.
-        dtype: Of the weights, ``"float32"`` or ``"bfloat16"``.
+        dtype: To sample in, ``"float32"`` or ``"bfloat16"``; that of `model` may be wider.
         lora_rank: r of the adapters to come; 0 where all weights are trained.
         rows: Episodes of a batch.
         template_arguments: Variables of the chat template, which the tokenizer has already.

@@ -24,7 +24,13 @@ class HFActor:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, step_format: StepFormat, settings: HFSettings = DEFAULTS
+        self,
+        model: Any,
+        tokenizer: Any,
+        step_format: StepFormat,
+        settings: HFSettings = DEFAULTS,
+        *,
+        dtype: str = "float32",
     ) -> None:
         """Copies a model.
 
@@ -34,8 +40,15 @@ class HFActor:
             step_format: How steps are written.
             settings: How the engine runs; `max_rows` are the episodes of a batch, sampled together where
                 memory allows.
+            dtype: Of the copy's weights.
         """
+        import torch
+
         self._model = copy.deepcopy(model).requires_grad_(False).eval()
+        if (wanted := getattr(torch, dtype)) != model.dtype:
+            # Not the whole module: the frequencies of its positions are float32 beside weights of any type.
+            for weight in self._model.parameters():
+                weight.data = weight.data.to(wanted)
         self._engine = HFEngine.from_model(self._model, tokenizer, settings)
         # All prompts of a batch: its rows are made of the tokens that were shown.
         self.policy = LanguageModelPolicy(self._engine, step_format, remembered=None)

@@ -33,7 +33,7 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
         settings = chosen.settings
         if "max_rows" not in chosen.set:
             settings = replace(settings, max_rows=start.rows)
-        return HFActor(start.model, start.tokenizer, start.step_format, settings)
+        return HFActor(start.model, start.tokenizer, start.step_format, settings, dtype=start.dtype)
     if isinstance(chosen.settings, VLLMSettings):
         from o1coder_gym.agents.rl.sampling.vllm import make_vllm_actor
 

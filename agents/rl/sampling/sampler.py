@@ -62,7 +62,7 @@ class Sampler:
 
     @property
     def policy(self) -> LanguageModelPolicy:
-        """The policy as of the last refresh."""
+        """The policy as of the last refresh; with `staleness` its weights may be old, see `newest`."""
         return self._actor.policy
 
     @property
@@ -105,6 +105,22 @@ class Sampler:
         if not self._ahead:
             self._sample_ahead(batch, slots, learner, process)
         return found
+
+    def newest(self, t: int, learner: Any) -> LanguageModelPolicy:
+        """Returns the policy with the weights of now, to be measured; all ranks call it.
+
+        Batches that are being sampled ahead are finished first, for they share the weights.
+
+        Args:
+            t: Optimizer steps so far.
+            learner: The model in training.
+        """
+        batch = t // self._settings.iterations
+        if self._held != batch:
+            for waiting in self._ahead.values():
+                waiting.exception()  # which is raised where the batch is needed
+            self._refresh(learner, batch)
+        return self.policy
 
     def close(self) -> None:
         """Drops batches sampled ahead, and closes the actor."""

@@ -19,6 +19,7 @@ from o1coder_gym.models.checkpoints import activation_checkpointing, weight_type
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.models.memory import free_bytes
 from o1coder_gym.models.sizes import Sizes, sizes_of
+from o1coder_gym.models.training.starting import learns_in_float32
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import AsJson
 from o1coder_gym.specs import parse
@@ -188,12 +189,14 @@ def memory_of(settings: PlanSettings, sizes: Sizes, dtype: str) -> dict[str, flo
     Args:
         settings: What is planned.
         sizes: Of the model.
-        dtype: Of its weights.
+        dtype: Of its products, and of the copy that samples.
     """
     training, devices = settings.training, settings.devices
     size = 4 if dtype == "float32" else 2
-    all_weights = sizes.parameters * size
-    learned = sizes.learned * (4 if training.lora_rank else size)  # PEFT keeps adapters in float32
+    held = 4 if learns_in_float32(training) else size
+    # PEFT keeps adapters in float32.
+    copied, all_weights = sizes.parameters * size, sizes.parameters * held
+    learned = sizes.learned * (4 if training.lora_rank else held)
     spread = devices if settings.shard == "zero2" else 1
     # A full training holds its reference beside it; adapters can be taken off instead.
     has_reference = bool(training.beta) and not training.lora_rank
@@ -204,7 +207,7 @@ def memory_of(settings: PlanSettings, sizes: Sizes, dtype: str) -> dict[str, flo
     sampled_at_once = samples * (training.batch // devices) * (settings.prompt_tokens + episode)
     return {
         "weights": all_weights + (learned if training.lora_rank else 0),
-        "copy that samples": samples * all_weights,
+        "copy that samples": samples * copied,
         "reference": has_reference * all_weights,
         "gradients and AdamW": 3 * learned / spread,
         "activations": at_once * _kept(sizes) * size,

@@ -23,7 +23,7 @@ from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tes
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.process_data import read_data
 from o1coder_gym.process_data.store import data_hash
-from o1coder_gym.reporting.figures import PICTURE, draw_updates
+from o1coder_gym.reporting.figures import PICTURE, draw_updates, latest_updates
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.files import finite
 from o1coder_gym.runs.journal import FILES, RunFolder, optional_folder
@@ -147,7 +147,7 @@ def train_logged(
         on_update=updated,
     )
     if folder is not None:
-        draw_updates(list(folder.rows("updates")), out / PICTURE)
+        draw_updates(latest_updates(folder.rows("updates")), out / PICTURE)
     return trained
 
 
@@ -221,7 +221,7 @@ def train_policy(
             )
         if folder is None:
             return TrainedPolicy(out / "model")
-        warn_of(on_warning, unrewarded(plan, list(folder.rows("updates"))))
+        warn_of(on_warning, unrewarded(plan, latest_updates(folder.rows("updates"))))
         return _finished(plan, folder, measured)
 
 
@@ -294,13 +294,15 @@ def train_on_pairs(
 
 
 def update_log(folder: RunFolder) -> OnUpdate:
-    """Returns a function that writes a row per batch to ``updates.jsonl``, and none twice after a resume."""
-    known = {row["t"] for row in folder.rows("updates")}
+    """Returns a function that writes a row per batch to ``updates.jsonl``; see `latest_updates`."""
+    known = {row["t"]: row for row in folder.rows("updates")}
 
     def write(t: int, metrics: Mapping[str, float]) -> None:
-        # A resumed training repeats the batches since its last checkpoint.
-        if t not in known:
-            folder.append("updates", {"t": t, **finite(metrics)})
+        row = {"t": t, **finite(metrics)}
+        # A resumed training repeats the batches since its last checkpoint. Where its episodes are others
+        # (sampled ahead, by servers, on a GPU), these are the ones that the weights have learned from.
+        if known.get(t) != row:
+            folder.append("updates", row)
 
     return write
 

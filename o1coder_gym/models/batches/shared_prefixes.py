@@ -224,7 +224,7 @@ class SharedPrefixes:
                 raise O1CoderError(
                     "rows with branches are whole rows of tokens, and fit the model's sliding window"
                 )
-            return args, given
+            return args, given | _positions(inputs)
         forest = self._forest
         # [G, N] instead of [B, T]; without a cache, for the nodes of a tree are not a sequence that could be
         # continued.
@@ -247,6 +247,18 @@ def _are_rows(inputs: dict[str, Any]) -> bool:
     if ids is None or any(inputs.get(name) not in (None, False) for name in others):
         return False
     return ids.dim() == 2 and (mask is None or mask.dim() == 2)
+
+
+def _positions(inputs: dict[str, Any]) -> dict[str, Tensor]:
+    """Returns the positions of rows with padding before them, as in a tree: the first token is at 0.
+
+    transformers counts the padding, and models with learned positions are then read at others than they were
+    sampled at. Nothing for other inputs, which keep what transformers makes of them.
+    """
+    mask = inputs.get("attention_mask")
+    if mask is None or not _are_rows(inputs) or bool(mask[:, 0].all()):
+        return {}
+    return {"position_ids": (mask.long().cumsum(1) - 1).clamp(min=0)}
 
 
 def share_prefixes(model: Any) -> bool:

@@ -13,7 +13,7 @@ from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.card import alpha_of, numbers, write_card
 from o1coder_gym.models.checkpoints import MODEL, quiet, save_merged, whole
 from o1coder_gym.models.memory import gib, peak_memory
-from o1coder_gym.models.training.starting import begin
+from o1coder_gym.models.training.starting import begin, check_devices
 from o1coder_gym.problems.likeness.trained_on import keys_of, write_keys
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.files import write_json
@@ -80,9 +80,10 @@ def train(training: Assembly) -> TrainingResult:
     """Trains, and saves model, card and ``training.json``, which the first rank does.
 
     Raises:
-        UsageError: When ranks were given different things.
+        UsageError: When ranks were given different things, or as by `check_devices`.
         O1CoderError: As by `begin`; checkpoints stay.
     """
+    check_devices()
     made, out, model = training.made, training.out, training.out / MODEL
     with training.on_all_ranks():
         checkpoint = begin(made, out, training.resume)

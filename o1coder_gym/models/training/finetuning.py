@@ -19,7 +19,7 @@ from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.arguments import MeasuredByLabel, lora, trainer_arguments
 from o1coder_gym.models.training.assembly import Assembly, TrainingResult, save_policy, train_once
 from o1coder_gym.models.training.settings import TrainingSettings
-from o1coder_gym.models.training.starting import check_start, provenance
+from o1coder_gym.models.training.starting import check_start, provenance, trained_type
 from o1coder_gym.runs import ranks
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _assembled(
     checkpoint: str | None,
 ) -> tuple[Any, dict[str, Any]]:
     """Makes the trainer of rows that fit; counts the others."""
-    loaded, tokenizer = load_weights(model_path(model), settings.dtype, settings.template_arguments)
+    loaded, tokenizer = load_weights(model_path(model), trained_type(settings), settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length) for rows in parts
     )

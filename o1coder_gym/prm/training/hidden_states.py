@@ -84,16 +84,17 @@ def open_reading(model: str, dtype: str, out: Path) -> Iterator[Reading]:
 
     Args:
         model: Known name, Hub id or folder of a language model.
-        dtype: Of its weights; see `load_backbone`.
+        dtype: Of its weights; auto is float32, on a GPU too, as in the trainings that begin at the states.
         out: Run folder.
 
     Raises:
         JournalError: When the folder is in use, or cannot be written.
     """
     versions = package_versions("torch", "transformers")
-    config = {"model": model, "dtype": dtype, "inputs": input_hashes(model), "versions": versions}
+    precise = "float32" if dtype == "auto" else dtype
+    config = {"model": model, "dtype": precise, "inputs": input_hashes(model), "versions": versions}
     with RunFolder.open(out / f"reading-{config_hash(config)[:12]}", config, resume=True) as kept:
-        yield Reading(model, dtype, kept)
+        yield Reading(model, precise, kept)
 
 
 def _prefix(ids: Sequence[int]) -> str:

@@ -219,7 +219,7 @@ def load_model(
             )
     finally:
         logging.set_verbosity(verbosity)
-    model.score.float()  # bfloat16 could not hold its steps, which are small beside its weights
+    model.score = Float32Head(model.score)
     for module in model.children():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # the head's; what was scored twice would get two scores
@@ -227,6 +227,27 @@ def load_model(
     make_paddable(tokenizer)
     try_saving(model, tokenizer)
     return model, tokenizer, "score.weight" in found["missing_keys"]
+
+
+class Float32Head(torch.nn.Linear):
+    """A head in float32, also where the layers below multiply in bfloat16, as `StepModel` scores with it.
+
+    bfloat16 could not hold its steps, which are small beside its weights; and of weights that were rounded in
+    each forward pass others would be learned than those that are saved.
+    """
+
+    def __init__(self, head: torch.nn.Linear) -> None:
+        """Args: the head whose weights it takes over."""
+        # Without memory, which would be filled at random: adapters are drawn next, by the same generator.
+        super().__init__(
+            head.in_features, head.out_features, head.bias is not None, device="meta", dtype=torch.float32
+        )
+        self.load_state_dict(head.float().state_dict(), assign=True)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Maps [B, T, D] of any type to [B, T, 1]."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            return super().forward(hidden.float())
 
 
 def set_head(model: PreTrainedModel, head: FittedHead) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from o1coder_gym.errors import JournalError, MissingExtraError
 from o1coder_gym.metrics import Bin
-from o1coder_gym.reporting.figures import draw_curve, draw_reliability, draw_updates
+from o1coder_gym.reporting.figures import draw_curve, draw_reliability, draw_updates, latest_updates
 from o1coder_gym.reporting.results import RESULTS
 from o1coder_gym.reporting.tables.export import Cell, Grid
 from o1coder_gym.runs.journal import read_rows
@@ -45,6 +45,7 @@ def learning_grids(run: Path) -> list[Grid]:
         return []
     for name in _DRAWN:
         if rows := list(read_rows(run / f"{name}.jsonl")):
+            rows = latest_updates(rows) if name == "updates" else rows
             columns = dict.fromkeys(column for row in rows for column in row)
             return [Grid(name, [{column: _cell(row.get(column), run) for column in columns} for row in rows])]
     return list(_scorer_grids(run / "report.json"))

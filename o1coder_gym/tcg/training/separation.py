@@ -2,7 +2,8 @@
 
 As in UTRL (Lee et al. 2025, arXiv 2508.21107), a test earns something if the reference passes it, and the
 more the more sampled programs fail it. Copies earn nothing: not by a clipped share of valid tests alone, as
-there, but because an answer has to have K valid tests and one whose input the question shows is none.
+there, but because an answer has to have K valid tests, and one whose input the question shows, or a test
+before it has, is none. Nor does a program earn a test anything that answers in none: each would reject it.
 
 Rejection sampling: an SFT row answers with the K tests that earn most together, of all that the model wrote
 for a problem. A pair has such an answer as ``chosen`` and, as ``rejected``, K tests of the model that earn
@@ -20,12 +21,14 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.validity import Claim, Standing, check_by_reference
-from o1coder_gym.tcg.inputs.known import shown_by
+from o1coder_gym.tcg.inputs.known import input_of, shown_by
 from o1coder_gym.tcg.training.dataset import Dataset, DatasetSettings, answer, pass_as_written, shown_row
 from o1coder_gym.types import CallTest, Outcome, StdioTest, TestCase
 
 _NO_REJECTION = (Outcome.PASS, Outcome.TIMEOUT, Outcome.MEMORY)
 """Limits end a program that may be right, and take the tests after them along."""
+_ANSWERS = (Outcome.PASS, Outcome.WRONG_ANSWER)
+"""Where a program has come to an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class RatedTest:
     Attributes:
         test: The test.
         valid: Whether the reference passes it and the question does not show its input.
-        rejected: The sampled programs that fail it, by number; of a valid test only.
+        rejected: The sampled programs that fail it, by number; of a valid test only. Programs that give no
+            answer in any valid test (they do not compile, or never return) are not among them.
     """
 
     test: TestCase
@@ -106,7 +110,7 @@ def build_separating(
 def rate(
     judge: OutputJudge, claims: Sequence[Claim], programs: Mapping[str, Sequence[str]], dataset: Dataset
 ) -> list[list[RatedTest]]:
-    """Rates the tests of each claim, in order; counts those that are not valid."""
+    """Rates the tests of each claim, in order; counts those that are not valid, and leaves out copies."""
     checked = check_by_reference(judge, claims, repair=False)
     rated = []
     for claim, found in zip(claims, checked, strict=True):
@@ -116,8 +120,24 @@ def rate(
         dataset.drops["test: the question shows its input"] += sum(shown)
         dataset.drops["test: the solution does not pass it"] += passes.count(False)
         valid = [one and not other for one, other in zip(passes, shown, strict=True)]
-        rated.append([RatedTest(test, one) for test, one in zip(claim.tests, valid, strict=True)])
+        tests = [RatedTest(test, one) for test, one in zip(claim.tests, valid, strict=True)]
+        kept = _without_copies(tests)
+        dataset.drops["test: one before it has its input"] += len(tests) - len(kept)
+        rated.append(kept)
     return _with_rejections(judge, claims, rated, programs)
+
+
+def _without_copies(tests: Sequence[RatedTest]) -> list[RatedTest]:
+    """Returns the tests without the valid ones that ask what a valid one before them asks."""
+    kept, asked = list[RatedTest](), set[str | None]()
+    for one in tests:
+        # By what is asked, not by text: `f(2) == 4.0` and `f( 2) == 4` are `f(2) == 4`.
+        if one.valid and (given := input_of(one.test)) in asked:
+            continue
+        if one.valid:
+            asked.add(given)
+        kept.append(one)
+    return kept
 
 
 def _with_rejections(
@@ -142,11 +162,12 @@ def _with_rejections(
     for claim, tests, some in zip(claims, rated, valid, strict=True):
         # [S][T], S programs and T valid tests
         seen = [next(verdicts).tests for _ in programs[claim.problem.task_id] if some]
+        answers = [any(one.outcome in _ANSWERS for one in results) for results in seen]
         by_test = iter(zip(*seen, strict=True))
         rejected = {
             test: frozenset(
                 place for place, one in enumerate(results)
-                if one.outcome.decided and one.outcome not in _NO_REJECTION
+                if answers[place] and one.outcome.decided and one.outcome not in _NO_REJECTION
             )
             for test, results in zip(some, by_test, strict=False)
         }  # fmt: skip

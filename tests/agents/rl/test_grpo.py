@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents.rl.advantages import step_advantages, step_returns
-from o1coder_gym.agents.rl.settings import RLSettings
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings, common_arguments
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE
@@ -234,6 +234,23 @@ def test_the_actor_is_the_policy_in_training_with_its_adapters(weights: Path) ->
             assert not torch.allclose(actor._model(ids).logits, adapted(ids).logits, atol=1e-3)
 
 
+def test_the_copy_that_samples_may_be_of_a_narrower_type(weights: Path) -> None:
+    import torch
+
+    from o1coder_gym.agents.rl.sampling.hf import HFActor
+    from o1coder_gym.models.checkpoints import load_weights
+
+    model, tokenizer = load_weights(weights, "float32")
+    actor = HFActor(model, tokenizer, PSEUDOCODE, dtype="bfloat16")
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(1.5)
+    actor.refresh(model, 1)
+    mine, trained = actor._model.state_dict(), model.state_dict()
+    assert all(trained[name].bfloat16().equal(value) for name, value in mine.items())
+    assert {one.dtype for one in actor._model.buffers()} <= {torch.float32}
+    assert model.dtype == torch.float32
+
+
 def test_a_policy_that_never_writes_a_program_ends_the_training(
     weights: Path, silent: Any, settings: RLSettings, tmp_path: Path
 ) -> None:
@@ -367,6 +384,36 @@ def test_every_problem_comes_once_before_one_comes_again() -> None:
     batches = [batch_problems(tasks, 2, batch, seed=5) for batch in range(4)]
     assert sorted(batches[0] + batches[1]) == sorted(batches[2] + batches[3]) == tasks
     assert batches != [batch_problems(tasks, 2, batch, seed=6) for batch in range(4)]
+
+
+def test_a_model_with_dropout_is_trained_as_it_samples(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer = AutoTokenizer.from_pretrained(weights)
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    end = tokenizer.eos_token_id
+    sizes = {"vocab_size": len(tokenizer), "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 256}
+    config = GPT2Config(**sizes, bos_token_id=end, eos_token_id=end, resid_pdrop=0.5, embd_pdrop=0.5)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    for at_once in (1, 8):
+        settings = replace(settings, rows_at_once=at_once, importance_cap=2.0)
+        trainer = trainer_for(tmp_path / "gpt2", process, settings, tmp_path / str(at_once))
+        trainer.model.train()
+        batch = trainer._generate_and_score_completions(INPUTS)
+        likely, sampled, mask = trainer._sides(batch["old_per_token_logps"], batch)
+        assert torch.allclose(likely * mask, sampled * mask, atol=1e-3)
+
+
+@pytest.mark.parametrize(("dtype", "half"), [("auto", True), ("bfloat16", True), ("float32", False)])
+def test_on_a_gpu_float32_is_multiplied_as_such(
+    settings: RLSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any, half: bool
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    for one in (replace(settings, dtype=dtype), DPOSettings(dtype=dtype)):
+        assert common_arguments(tmp_path, one)["bf16"] is half
 
 
 def test_shared_prefixes_have_the_gradients_of_rows_alone(

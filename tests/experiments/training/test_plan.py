@@ -50,6 +50,16 @@ def test_a_full_training_holds_its_reference_and_spreads_what_is_sharded() -> No
     assert plain["keys and values"] == 8 * 130 * 64 * 4  # half of the batch
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("auto", 4), ("bfloat16", 2)])
+def test_all_weights_are_learned_in_float32_and_sampled_in_what_multiplies_fast(
+    dtype: Any, size: int
+) -> None:
+    whole = replace(PLAN, training=replace(TRAINING, lora_rank=0, dtype=dtype))
+    found = memory_of(whole, replace(SIZES, learned=1000), "bfloat16")
+    names = ("weights", "reference", "gradients and AdamW", "copy that samples")
+    assert [found[name] for name in names] == [1000 * size, 1000 * size, 3000 * size, 2000]
+
+
 def test_servers_sample_in_devices_of_their_own() -> None:
     served = replace(PLAN, training=replace(TRAINING, sampler="openai:http://a:1/v1,http://b:1/v1"))
     found, copied = memory_of(served, SIZES, "bfloat16"), memory_of(PLAN, SIZES, "bfloat16")

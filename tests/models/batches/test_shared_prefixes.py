@@ -106,6 +106,18 @@ def test_packed_rows_have_their_own_likelihoods_and_gradients(
             assert torch.allclose(mine[name], gradient, atol=1e-4 * float(gradient.abs().max()) + 1e-5), name
 
 
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "opt"])
+def test_rows_that_are_not_packed_begin_at_the_first_position_too(architecture: str) -> None:
+    plain = tiny(architecture, n_embd=32, n_layer=2, n_head=4)
+    hooked = copy.deepcopy(plain)
+    assert share_prefixes(hooked)
+    ids, mask = batch([20, 18], 0, "left")  # nothing in common: two rows, one of them padded
+    with torch.no_grad():
+        alone = likelihoods(plain, ids[1:, 2:], mask[1:, 2:])
+        found = likelihoods(hooked, ids, mask)
+    assert torch.allclose(found[1:, 2:], alone, atol=1e-4)
+
+
 OTHERS: dict[str, dict[str, Any]] = {
     "mamba": {"state_size": 8},
     "bloom": {},

@@ -24,6 +24,7 @@ from o1coder_gym.prm.collators import (  # noqa: E402
 )
 from o1coder_gym.prm.evaluation import evaluate_scorer  # noqa: E402
 from o1coder_gym.prm.losses import IGNORED, pointwise_loss  # noqa: E402
+from o1coder_gym.prm.model import ScalarHead  # noqa: E402
 from o1coder_gym.prm.step_text import StepText, separated  # noqa: E402
 from o1coder_gym.prm.training import trainer as trainer_module  # noqa: E402
 from o1coder_gym.prm.training.trainer import (  # noqa: E402
@@ -63,6 +64,20 @@ def test_soft_labels_survive_the_collator(process_data: ProcessData, text: StepT
     assert batch["input_ids"].shape == batch["labels"].shape == batch["attention_mask"].shape
     padding = batch["attention_mask"] == 0
     assert set(batch["labels"][padding].tolist()) == {IGNORED}
+
+
+def test_a_head_is_trained_as_it_scores(model: Path) -> None:
+    loaded: Any = load_model(model, "bfloat16")[0]
+    assert [one.dtype for one in loaded.score.parameters()] == [torch.float32, torch.float32]
+    with torch.no_grad():
+        loaded.score.bias.fill_(1.001)  # 1 in bfloat16
+    ids = torch.arange(24).reshape(2, 12) + 3
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):  # as transformers' trainer
+        states = loaded.base_model(input_ids=ids).last_hidden_state
+        logits = loaded(input_ids=ids).logits[..., 0]
+    scores = ScalarHead(loaded.score.weight, loaded.score.bias)(states.float().flatten(0, 1))
+    assert states.dtype == torch.bfloat16
+    assert torch.equal(logits.flatten(), scores)
 
 
 def test_every_prefix_is_labelled_once(process_data: ProcessData, text: StepText) -> None:

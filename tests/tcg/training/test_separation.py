@@ -68,6 +68,33 @@ def test_an_answer_of_which_there_is_no_worse_one_makes_no_pair(judge: Judge) ->
     assert drops["pair: too few tests that tell nothing"] == 1
 
 
+def test_a_test_that_repeats_another_one_fills_no_answer(judge: Judge) -> None:
+    seven = (case(-7, 7), CallTest("[-7]", "7.0"), CallTest("[ -7]", "7"))
+    learned, pairs, drops = answers(judge, *seven, case(2, 2), case(0, 0), SHOWN)
+    assert learned == ["assert f(-7) == 7\nassert f(2) == 2\n"]
+    assert pairs == [(learned[0], "assert f(0) == 0\nassert f(3) == 3\n")]
+    assert drops["test: one before it has its input"] == 2
+
+
+BROKEN = ["def f(n:\n    return n", "import nowhere", "def g(n):\n    return n", "As asked, I write f."]
+
+
+def test_a_program_that_never_answers_makes_no_test_worth_learning(judge: Judge) -> None:
+    tests = (case(-1, 1), case(7, 7), case(0, 0), case(4, -4))
+    for programs in (BROKEN, [*BROKEN, "def f(n):\n    return abs(n)"]):
+        found = build_separating(judge, [ABSOLUTE], {"abs": tests}, {"abs": programs}, SETTINGS)
+        assert not found.sft, programs
+        assert found.drops["problem: too few tests that separate"] == 1
+    # beside a program that answers they change nothing
+    wrong = "def f(n):\n    return n"
+    found, plain = (
+        build_separating(judge, [ABSOLUTE], {"abs": tests}, {"abs": programs}, SETTINGS)
+        for programs in ([*BROKEN, wrong], [wrong])
+    )
+    assert (found.sft, found.dpo) == (plain.sft, plain.dpo)
+    assert len(found.dpo) == 1
+
+
 @pytest.mark.parametrize(
     ("row", "programs", "tests", "reason"),
     [

@@ -99,6 +99,18 @@ def test_a_run_that_is_resumed_begins_with_the_weights_of_now(
     assert {one.version for one in found.episodes} == {3}
 
 
+@pytest.mark.parametrize(("staleness", "versions"), [(0, [0, 1, 2, 3, 4]), (2, [0, 0, 0, 2, 2])])
+def test_the_policy_that_is_measured_has_the_weights_of_now(
+    watched: Watched, process: Any, settings: RLSettings, staleness: int, versions: list[int]
+) -> None:
+    sampler = sampler_of(watched, process, settings, staleness)
+    for batch, version in enumerate(versions):
+        found = sampler.sample(SLOTS, 2 * batch, watched.learner, 0)
+        assert {one.version for one in found.episodes} == {version}  # as if nothing were measured
+        assert sampler.newest(2 * batch, watched.learner) is watched.policy
+        assert [asked for asked in watched.asked if isinstance(asked, int)] == [*range(batch + 1)]
+
+
 def test_late_episodes_are_dropped_and_counted(watched: Watched, process: Any, settings: RLSettings) -> None:
     sampler = sampler_of(watched, process, settings, 0)
     watched.versions = [-7]
@@ -142,6 +154,32 @@ def test_a_closed_sampler_begins_nothing_more(watched: Watched, process: Any, se
     sampler.close()
     watched.permits.release(3)
     assert sampler._thread.call(lambda: watched.asked.count("batch")) <= 2
+
+
+def test_figures_of_tokens_do_not_depend_on_the_rows_at_once(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    settings = replace(settings, updates=3, staleness=1, importance_cap=2.0, learning_rate=0.02, max_tokens=9)
+    names = {"kl", "entropy", "sampling/kl", "clip_ratio/region_mean"}
+    found = []
+    for at_once in (2, 8):
+        train_policy(
+            str(weights),
+            process,
+            process.task_ids,
+            tmp_path / str(at_once),
+            replace(settings, rows_at_once=at_once),
+            step_format=PSEUDOCODE,
+        )
+        (state,) = (tmp_path / str(at_once)).glob("checkpoints/checkpoint-3/trainer_state.json")
+        rows = [row for row in json.loads(state.read_text())["log_history"] if "sampling/kl" in row]
+        found.append([{name: row[name] for name in names} for row in rows])
+    for few, all_rows in zip(*found, strict=True):
+        assert few == pytest.approx(all_rows, rel=1e-3, abs=1e-6)
+    assert found[0][-1]["kl"] > 1e-4
+    assert found[0][-1]["sampling/kl"] > 1e-4
 
 
 def test_a_training_may_be_ahead(weights: Path, process: Any, settings: RLSettings, tmp_path: Path) -> None:
