@@ -27,8 +27,8 @@ class TrainingSettings(Checked):
         max_length: Longest row in tokens; longer ones are left out.
         beta: β of DPO, how strongly the policy is held to the reference.
         save_steps: Optimizer steps between two checkpoints.
-        dtype: Data type of the weights; auto: bfloat16 on a GPU with LoRA, else float32, for a PRM always float32. A
-            CPU that can multiply in bfloat16 is faster with it; meant for LoRA.
+        dtype: Data type of the weights; auto: bfloat16 on a GPU with LoRA, else float32, for a PRM always
+            float32. A CPU that can multiply in bfloat16 is faster with it; meant for LoRA.
         seed: Seed of order and initialisation.
         template_arguments: Variables of the chat template, e.g. {"enable_thinking": false}; what is saved
             has them too.

@@ -359,7 +359,7 @@ def _profile(report: RunReport) -> str:
         )
     told = (
         "Shares of the wall time of each agent. Policy, judge and scorer work at the same time, and calls of "
-        "vLLM or a server overlap, so that they may add up to more than all of it; driver and waiting are the rest. "
+        "a policy overlap, so that they may add up to more than all of it; driver and waiting are the rest. "
         "The hidden tests come on top."
     )
     return (
