@@ -2,12 +2,13 @@
 
 from __future__ import annotations  # pytest names the type of its reporter from version 9 on
 
+import gc
 import importlib.util
 import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,22 @@ _TEMPLATE = (
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 _SPECIAL = ["<pad>", "<eos>", "<user>", "<assistant>", "<system>", "<extra_0>"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keeps what is imported and collected from being looked through for garbage, now and as tests run.
+
+    It stays to the end, and is so much that a full collection takes a third of a second. transformers begins
+    each training with one.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()  # what of it is garbage warns now, where it would have
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,6 +4,7 @@ They are forked by a server that has imported what trainings need, once for all 
 """
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import socket
@@ -97,6 +98,7 @@ def run(count: int, work: Callable[..., Any], *given: Any) -> list[Ended]:
 def _rank(
     rank: int, count: int, port: int, folder: Path, work: Callable[..., Any], given: tuple[Any, ...]
 ) -> None:
+    gc.freeze()  # the server's imports are no garbage, and are shared until they are looked through for it
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
     os.environ |= {name: str(value) for name, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}
     for number, name in ((1, "out"), (2, "err")):

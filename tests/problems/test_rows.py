@@ -1,11 +1,13 @@
 """The schema of problem files: rows survive the way to JSON and back; what is wrong is named."""
 
+import ast
 import copy
 import json
 import math
+from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from o1coder_gym.errors import ProblemFileError
@@ -17,7 +19,9 @@ from o1coder_gym.problems.rows import (
     problem_row_from_json,
     problem_row_to_json,
 )
+from o1coder_gym.sandbox.values.literals import read_json_literal
 from o1coder_gym.types import AssertTest, CallTest, CheckTest, Problem, StdioTest
+from tests.examples import examples
 
 GOOD = {
     "task_id": "t/1",
@@ -174,6 +178,25 @@ def test_tolerance_is_written_only_where_there_is_one():
 def test_what_the_judge_reads_as_a_literal_is_one(args, expected):
     test = CallTest(args, expected)
     assert case_from_json(case_to_json(test)) == test
+
+
+@given(literals.map(json.dumps) | st.text(alphabet='[]0123456789 \n,.eE+-"a'))
+@settings(max_examples=examples(300))
+def test_what_json_reads_python_reads_alike(text):
+    with suppress(ValueError):
+        assert repr(read_json_literal(text)) == repr(ast.literal_eval(text.strip()))
+
+
+def test_literals_nested_deeper_than_python_reads_are_not_read_as_json():
+    assert read_json_literal("[" * 60 + "]" * 60)
+    for text in ("[" * 250 + "]" * 250, "[true]", "[null]", "NaN", "'a'", "(1,)", "[1,]", ""):
+        with pytest.raises(ValueError, match=r"literal of JSON|Expecting value|Illegal trailing comma"):
+            read_json_literal(text)
+
+
+def test_plain_literals_need_no_parser_of_python(monkeypatch):
+    monkeypatch.setattr("ast.literal_eval", lambda text: pytest.fail(f"read {text!r}"))
+    assert case_from_json({"kind": "call", "args": '[[1, -2], "ab"]', "expected": "0.5"})
 
 
 @pytest.mark.parametrize("args", ["inf", "[f(1)]", "[infinity]", "[1,"])

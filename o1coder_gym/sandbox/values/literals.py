@@ -33,6 +33,8 @@ _HASH_MODULUS = sys.hash_info.modulus
 _MAX_SOURCE = 1 << 20
 # int() refuses text of more than 4,300 digits by default; 39,000 digits are just below _MAX_BITS bits.
 _SHORT_DIGITS, _MAX_DIGITS = 4_000, 39_000
+_SHALLOW = 64
+"""Lists in a literal read as JSON, at most: were each inside the last, Python's parser would read it too."""
 _LONG_NUMBER = re.compile(r"\d{4001,}")
 # A number, a string without escapes, or lists of them: the same in JSON and in Python. Atomic and possessive,
 # so that a text that does not match fails in linear time.
@@ -106,6 +108,17 @@ def _read_int(text: str) -> int:
 
 
 _read_plain = json.JSONDecoder(parse_int=_read_int).decode
+
+
+def read_json_literal(source: str) -> Any:
+    """Reads a number, a string or a list that JSON writes as Python does, many times faster than its parser.
+
+    Raises:
+        ValueError: When `source` is anything else, or may be nested deeper than Python's parser reads.
+    """
+    if not _PLAIN.fullmatch(source) or source.count("[") > _SHALLOW:
+        raise ValueError(f"not a short literal of JSON: {source[:80]!r}")
+    return json.loads(source)
 
 
 def parse_module(source: str, most: int = _MAX_SOURCE) -> ast.Module:
