@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from o1coder_gym.errors import PolicyError, PromptTooLongError, require
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
-from o1coder_gym.runs.own_thread import OwnThread
+from o1coder_gym.policies.vllm.own_thread import OwnThread
 from o1coder_gym.runs.provenance import multiplies_bfloat16
 from o1coder_gym.specs.parameters import Count, check_fields
 from o1coder_gym.steps.formats import Prompt

@@ -21,8 +21,8 @@ from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
 from o1coder_gym.policies.token_text import TokenText
+from o1coder_gym.policies.vllm.own_thread import OwnThread
 from o1coder_gym.policies.vllm.running_batch import RunningBatch
-from o1coder_gym.runs.own_thread import OwnThread
 from o1coder_gym.specs.parameters import AtLeastOne, Share, check_fields
 from o1coder_gym.steps.formats import Prompt
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from o1coder_gym.runs.own_thread import OwnThread
+from o1coder_gym.policies.vllm.own_thread import OwnThread
 
 T = TypeVar("T")
 

@@ -49,7 +49,7 @@ def test_a_checkpoint_of_dpo(weights: Path, tmp_path: Path, rank: int) -> None:
 def test_weights_have_the_type_of_the_training(weights: Path, tmp_path: Path) -> None:
     tuned(weights, tmp_path, 2)
     (tmp_path / "log").mkdir()
-    told = json.dumps({"config": {"settings": {"dtype": "bfloat16"}}})
+    told = json.dumps({"schema": 1, "hash": "", "config": {"settings": {"dtype": "bfloat16"}}})
     for name in ("started.json", "config.json", "log/config.json"):
         (tmp_path / "started.json").unlink(missing_ok=True)
         assert types(export_policy(tmp_path)) == {"torch.float32"}  # as in runs that do not say it

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from o1coder_gym.policies.vllm.own_thread import OwnThread
 from o1coder_gym.policies.vllm.running_batch import RunningBatch
-from o1coder_gym.runs.own_thread import OwnThread
 
 Done = Callable[[], bool]
 """A prompt: whether it ends at this step."""
