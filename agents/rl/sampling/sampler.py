@@ -14,7 +14,7 @@ from o1coder_gym.agents.rl.sampling.actors import Actor
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.policies import LanguageModelPolicy
-from o1coder_gym.policies.vllm.own_thread import OwnThread
+from o1coder_gym.policies.vllm import OwnThread
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types.protocols import Model
 

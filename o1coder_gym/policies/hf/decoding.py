@@ -1,15 +1,13 @@
-"""The decode loop: prompts computed once, rows sampled together, finished rows dropped, others let in.
+"""The decode loop: prompts computed once, rows sampled together, finished rows dropped.
 
 `Decoder.run` is prefill, then one token for all live rows until none is left. The last token of each
-prompt is left to the first decode step, so that a prompt seen before costs nothing but that step. Rows that
-come meanwhile may join (continuous batching: Yu et al., OSDI 2022, Orca).
+prompt is left to the first decode step, so that a prompt seen before costs nothing but that step.
 
 Shapes: B rows, S new tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -95,20 +93,6 @@ class Row:
 
 OnToken = Callable[[Row], None]
 """Called with a row after each of its tokens."""
-Newcomers = Callable[[Callable[[Row], bool]], Sequence[Row]]
-"""Hands over waiting rows, as long as the function that it is given says that the next one fits."""
-
-PATIENCE = 8
-"""Tokens between two admissions: each costs a forward pass of its own, about a token of all rows."""
-LEAD = 128
-"""Columns by which the prompt of a newcomer may be longer than those that began."""
-MORE = 1024
-"""Columns for those who join: when they are used up, the batch runs out and the next one begins."""
-
-
-def nobody(fits: Callable[[Row], bool], /) -> Sequence[Row]:
-    """Lets no row join."""
-    return ()
 
 
 class Decoder:
@@ -149,19 +133,12 @@ class Decoder:
         self.tree.evict()
 
     @torch.inference_mode()
-    def run(self, rows: Sequence[Row], newcomers: Newcomers = nobody, room: int = 0) -> Iterator[Row]:
-        """Runs `rows` in one batch, and keeps their prefixes.
-
-        Args:
-            rows: To begin with.
-            newcomers: Rows that may join while the batch runs.
-            room: Rows at most, those that join included; 0 lets nobody in.
-
-        Yields:
-            Each row when it is finished.
-        """
+    def run(self, rows: Sequence[Row]) -> None:
+        """Finishes all `rows` in one batch, and keeps their prefixes."""
         self._prefill(rows)
-        yield from self._decode(list(rows), newcomers, room)
+        self._decode(list(rows))
+        self._meter.add_batch(len(rows))
+        self._meter.add(generated_tokens=sum(len(row.ids) for row in rows))
 
     def _prefill(self, rows: Sequence[Row]) -> None:
         """Computes the missing parts of all prompts but their last tokens, shared parts once."""
@@ -170,18 +147,19 @@ class Decoder:
         ends = {ids: self.tree.insert(ids[:-1]) for ids in _prompts(rows)}
         _account(rows, ends)
         self._prefixes.compute(ends.values())
-        self._meter.add_batch(len(rows))
         self._meter.add(
             prompt_tokens=sum(row.computed for row in rows), cached_tokens=sum(row.cached for row in rows)
         )
 
-    def _decode(self, rows: list[Row], newcomers: Newcomers, room: int) -> Iterator[Row]:
+    def _decode(self, rows: list[Row]) -> None:
         """Samples token after token for all live rows, until none is left."""
+        paths = {
+            ids: [segment.cache for segment in self._prefixes.segments(ids[:-1])] for ids in _prompts(rows)
+        }
         # C, columns of the longest row: rows are aligned on the right, so it bounds them all.
-        capacity = max(row.capacity for row in rows) + (LEAD + MORE if room else 0)
-        cache = self._cache(max(room, len(rows)), capacity)
-        cache.fill(self._computed(rows), LEAD if room else 0)
-        waited = 0
+        capacity = max(len(row.request.prompt_ids) + row.limit for row in rows)
+        cache = self._cache(len(rows), capacity)
+        cache.fill([paths[row.request.prompt_ids] for row in rows])
         while rows:
             # [B] tokens in; the logits of the same B rows out.
             tokens = [row.ids[-1] if row.ids else row.request.prompt_ids[-1] for row in rows]
@@ -191,42 +169,16 @@ class Decoder:
             # From the last row down: the last live row moves into the place of one that is finished, and
             # must have taken its own token by then.
             for slot, token, logprob in reversed(list(zip(range(len(rows)), *drawn, strict=True))):
-                row = rows[slot]
-                finished = row.accept(token, logprob, self._causal)
+                finished = rows[slot].accept(token, logprob, self._causal)
                 if self.on_token is not None:
-                    self.on_token(row)
+                    self.on_token(rows[slot])
                 if finished:
                     # Before its place is overwritten: a child state begins with these tokens.
-                    self._keep(row, cache, slot)
+                    self._keep(rows[slot], cache, slot)
                     last = rows.pop()
                     if slot < len(rows):
                         cache.move(len(rows), slot)
                         rows[slot] = last
-                    self._meter.add(generated_tokens=len(row.ids))
-                    yield row
-            waited += 1
-            if rows and room and waited >= PATIENCE and self._let_in(rows, cache, newcomers, room):
-                waited = 0
-
-    def _let_in(self, rows: list[Row], cache: RowCache, newcomers: Newcomers, room: int) -> bool:
-        """Puts waiting rows behind the live ones, as far as they fit; returns whether there were any."""
-        free = itertools.count(room - len(rows), -1)
-        more = newcomers(lambda row: next(free) > 0 and _fits(row, cache))
-        if more:
-            self._prefill(more)
-            for slot, prefix in enumerate(self._computed(more), start=len(rows)):
-                cache.put(slot, prefix)
-            rows += more
-        # Finished rows may have been the ones that began first.
-        cache.trim(len(rows))
-        return bool(more)
-
-    def _computed(self, rows: Sequence[Row]) -> list[list[torch.Tensor]]:
-        """Returns the computed prefix of each row, one list for all samples of a prompt."""
-        paths = {
-            ids: [segment.cache for segment in self._prefixes.segments(ids[:-1])] for ids in _prompts(rows)
-        }
-        return [paths[row.request.prompt_ids] for row in rows]
 
     def _cache(self, rows: int, capacity: int) -> RowCache:
         if self._graphs is not None:
@@ -267,24 +219,6 @@ class Decoder:
             if node.payload is None:
                 node.payload = Segment(cache.segment(slot, first, last))
             first = last
-
-
-def room_for(batch: Sequence[Row], rows: int, columns: int) -> int:
-    """Returns to how many rows a batch may grow; 0 where memory lets nobody join.
-
-    Args:
-        batch: Its rows at the beginning.
-        rows: At most.
-        columns: Tokens of all rows together that memory holds.
-    """
-    room = min(rows, columns // (max(row.capacity for row in batch) + LEAD + MORE))
-    return room if room >= len(batch) else 0
-
-
-def _fits(row: Row, cache: RowCache) -> bool:
-    """Whether a row's prompt fits before the next column, and all its tokens behind it."""
-    begins = cache.length - (len(row.request.prompt_ids) - 1)
-    return begins >= 0 and begins + row.capacity <= cache.capacity
 
 
 def _prompts(rows: Iterable[Row]) -> Iterator[tuple[int, ...]]:

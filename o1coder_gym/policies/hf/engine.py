@@ -6,22 +6,18 @@ first request.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from o1coder_gym.errors import PolicyError, PromptTooLongError, require
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
-from o1coder_gym.policies.vllm.own_thread import OwnThread
 from o1coder_gym.runs.provenance import multiplies_bfloat16
 from o1coder_gym.specs.parameters import Count, check_fields
 from o1coder_gym.steps.formats import Prompt
@@ -74,48 +70,21 @@ OnText = Callable[[Generate, int, str], None]
 """Called with a growing continuation: the request, the number of the continuation, the action so far."""
 
 
-@dataclass(eq=False, slots=True)
-class Call:
-    """The rows of one call of `HFEngine.generate`.
-
-    Attributes:
-        left: Rows that are not finished.
-        begun: When the first of them was, in seconds of the monotonic clock; 0 before.
-        finished: When all are.
-    """
-
-    left: int
-    begun: float = 0.0
-    finished: Future[None] = field(default_factory=Future)
-
-    def begin(self) -> None:
-        """Notes that a row is decoded from now on."""
-        self.begun = self.begun or time.monotonic()
-
-    def take(self) -> None:
-        """Counts a finished row."""
-        self.left -= 1
-        if not self.left:
-            self.finished.set_result(None)
-
-
 class HFEngine:
     """A causal language model of transformers.
 
     Draws do not depend on what else is in a batch up to rounding: exact in float32, usually not in
-    bfloat16. So float32 answers call by call, which can be repeated to the last bit; in bfloat16 calls join
-    the batch that is running.
+    bfloat16.
     """
 
-    def __init__(
-        self, load: Callable[[], CausalModel], settings: HFSettings = DEFAULTS, *, exact: bool = True
-    ) -> None:
+    parallel = 1
+
+    def __init__(self, load: Callable[[], CausalModel], settings: HFSettings = DEFAULTS) -> None:
         """Prepares an engine; the model is loaded by the first request. See also the class methods.
 
         Args:
             load: Loads the model.
             settings: How to run it.
-            exact: Whether calls are answered one by one, whatever the dtype.
 
         Raises:
             MissingExtraError: When torch or transformers is not installed.
@@ -124,12 +93,7 @@ class HFEngine:
         self._load = load
         self._settings = settings
         self._meter = Meter()
-        self._exact = exact
-        self._loading = threading.Lock()
-        self._running = threading.RLock()
-        self._thread = OwnThread("hf")
-        self._waiting: deque[Row] = deque()
-        self._calls: dict[int, Call] = {}
+        self._lock = threading.RLock()
         self._loaded: tuple[CausalModel, Decoder | OwnCacheDecoder] | None = None
 
     @classmethod
@@ -142,13 +106,13 @@ class HFEngine:
 
             return CausalModel.from_folder(
                 folder,
-                _dtype(settings),
+                auto_dtype(settings.device) if settings.dtype == "auto" else settings.dtype,
                 settings.device,
                 attention=settings.attention,
                 template_arguments=settings.template_arguments,
             )
 
-        return cls(load, settings, exact=False)
+        return cls(load, settings)
 
     @classmethod
     def from_model(cls, model: Any, tokenizer: Any, settings: HFSettings = DEFAULTS) -> HFEngine:
@@ -160,11 +124,6 @@ class HFEngine:
             return CausalModel(model, tokenizer, settings.attention)
 
         return cls(load, settings)
-
-    @property
-    def parallel(self) -> int:
-        """Calls that may be in flight: as many as rows are decoded together, where calls join the batch."""
-        return 1 if self._exact or _dtype(self._settings) == "float32" else self._rows
 
     @property
     def batch_tokens(self) -> int:
@@ -207,10 +166,9 @@ class HFEngine:
         return self._ready()[0].text.encode_more(text)
 
     def forget(self) -> None:
-        """Drops all kept prefixes, when nothing runs."""
-        decoder = self._ready()[1]
-        with self._running:
-            decoder.forget()
+        """Drops all kept prefixes."""
+        with self._lock:
+            self._ready()[1].forget()
 
     def generate(self, requests: Sequence[Generate], /) -> list[tuple[Completion, ...]]:
         """Answers all requests; batches of similar prompt lengths, bounded by rows and memory.
@@ -220,49 +178,22 @@ class HFEngine:
             PolicyError: When torch fails.
         """
         asked = time.monotonic()
-        model, _ = self._ready()
-        if not requests:
-            return []
-        groups = [_start_rows(request, model.context) for request in requests]
-        # [B] rows of all requests: samples of different prompts are decoded together.
-        rows = [row for group in groups for row in group]
-        call = Call(len(rows))
-        if self.parallel == 1:
-            with self._running:
-                self._queue(rows, call)
-                self._serve()
-        else:
-            self._queue(rows, call)
-            self._thread.submit(self._serve)
-        try:
-            call.finished.result()
-        except RuntimeError as error:
-            raise PolicyError(f"generation failed: {str(error).splitlines()[0]}") from error
-        busy_s, queue_s = time.monotonic() - call.begun, call.begun - asked
-        self._meter.add(requests=len(requests), busy_s=busy_s, queue_s=queue_s)
-        return [tuple(row.result() for row in group) for group in groups]
-
-    def _queue(self, rows: Sequence[Row], call: Call) -> None:
-        self._calls.update({id(row): call for row in rows})
-        self._waiting.extend(rows)
-
-    def _serve(self) -> None:
-        """Decodes until nobody waits; a failure is that of all calls that are not finished."""
-        model, decoder = self._ready()
-        with self._running:
+        with self._lock:
+            begun = time.monotonic()
+            model, decoder = self._ready()
+            groups = [_start_rows(request, model.context) for request in requests]
+            # [B] rows of all requests: samples of different prompts are decoded together.
+            rows = [row for group in groups for row in group]
             try:
-                while self._waiting:
-                    batch, room = self._next_batch(model.shape)
-                    for row in decoder.run(batch, self._newcomers, room):
-                        self._calls.pop(id(row)).take()
-            except BaseException as error:  # whatever it is, the callers would wait for ever
-                self._waiting.clear()
-                calls, self._calls = set(self._calls.values()), {}
-                for call in calls:
-                    call.finished.set_exception(error)
+                for batch in self._batches(rows, model.shape) if model.shape else [rows]:
+                    decoder.run(batch)
+            except RuntimeError as error:
+                raise PolicyError(f"generation failed: {str(error).splitlines()[0]}") from error
             finally:
-                # Only now: while a batch runs its own prefixes must stay, however many they are.
+                # Only now: during the call its own prefixes must stay, however many they are.
                 decoder.evict()
+            self._meter.add(requests=len(requests), busy_s=time.monotonic() - begun, queue_s=begun - asked)
+        return [tuple(row.result() for row in group) for group in groups]
 
     @contextmanager
     def watched(self, on_text: OnText) -> Iterator[None]:
@@ -275,7 +206,7 @@ class HFEngine:
             decoder.on_token = None
 
     def _ready(self) -> tuple[CausalModel, Decoder | OwnCacheDecoder]:
-        with self._loading:
+        with self._lock:
             if self._loaded is None:
                 _load_torch()
                 begun = time.monotonic()
@@ -297,40 +228,23 @@ class HFEngine:
         graphs = StepGraphs(model.model, model.shape, cuda_graph) if graphed else None
         return Decoder(model, capacity, self._meter, graphs)
 
-    def _next_batch(self, shape: CacheShape | None) -> tuple[list[Row], int]:
-        """Takes waiting rows that fit into one batch, and says to how many rows it may grow."""
-        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if shape is None:
-            return self._begun(waiting), 0
-        from o1coder_gym.policies.hf.decoding import room_for
-
+    def _batches(self, rows: list[Row], shape: CacheShape) -> Iterator[list[Row]]:
+        """Cuts rows, sorted by prompt length, into batches that fit."""
         columns = ((self._settings.batch_mib or _batch_mib(shape.device)) << 20) // shape.bytes_per_token
+        most, longest = self._rows, 0
+        batch: list[Row] = []
         # By prompt length, so that rows of a batch have little padding; prompts that share a prefix often
         # meet.
-        waiting.sort(key=lambda row: len(row.request.prompt_ids))
-        # Memory is rows · (longest row): a long row may force the ones before it into a batch of their own.
-        longest = itertools.accumulate((row.capacity for row in waiting), max)
-        fits = (count <= self._rows and count * most <= columns for count, most in enumerate(longest, 1))
-        count = max(1, sum(itertools.takewhile(bool, fits)))
-        batch, rest = waiting[:count], waiting[count:]
-        self._waiting.extendleft(reversed(rest))
-        return self._begun(batch), 0 if self.parallel == 1 else room_for(batch, self._rows, columns)
-
-    def _newcomers(self, fits: Callable[[Row], bool]) -> list[Row]:
-        """Takes waiting rows while the next one fits: were others to overtake it, it might wait for ever."""
-        found: list[Row] = []
-        while self._waiting and fits(self._waiting[0]):
-            found.append(self._waiting.popleft())
-        return self._begun(found)
-
-    def _begun(self, rows: list[Row]) -> list[Row]:
-        for row in rows:
-            self._calls[id(row)].begin()
-        return rows
-
-
-def _dtype(settings: HFSettings) -> str:
-    return auto_dtype(settings.device) if settings.dtype == "auto" else settings.dtype
+        for row in sorted(rows, key=lambda row: len(row.request.prompt_ids)):
+            longest = max(longest, row.capacity)
+            # Memory is rows · (longest row): a long row may force the ones before it into a batch of their
+            # own.
+            if batch and (len(batch) == most or (len(batch) + 1) * longest > columns):
+                yield batch
+                batch, longest = [], row.capacity
+            batch.append(row)
+        if batch:
+            yield batch
 
 
 def auto_dtype(device: str = "auto") -> str:

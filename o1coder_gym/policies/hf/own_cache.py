@@ -14,7 +14,7 @@ import torch
 
 from o1coder_gym.policies.engine import Meter
 from o1coder_gym.policies.hf.causal_model import CausalModel
-from o1coder_gym.policies.hf.decoding import Newcomers, OnToken, Row, nobody
+from o1coder_gym.policies.hf.decoding import OnToken, Row
 from o1coder_gym.policies.hf.row_cache import cache_name
 from o1coder_gym.policies.sampling import draw
 
@@ -46,12 +46,8 @@ class OwnCacheDecoder:
         """Nothing is kept between calls."""
 
     @torch.inference_mode()
-    def run(self, rows: Sequence[Row], newcomers: Newcomers = nobody, room: int = 0) -> Iterator[Row]:
-        """Runs `rows`; nobody joins.
-
-        Yields:
-            Each row when it is finished.
-        """
+    def run(self, rows: Sequence[Row]) -> None:
+        """Finishes all `rows`."""
         # Rows of a request are neighbours, so groupby finds all samples of a prompt.
         for prompt, group in groupby(rows, key=lambda row: row.request.prompt_ids):
             logits, state = self._step(prompt, None)
@@ -64,7 +60,6 @@ class OwnCacheDecoder:
                 self._meter.add(
                     generated_tokens=len(row.ids), prompt_tokens=row.computed, cached_tokens=row.cached
                 )
-                yield row
 
     def _finish(self, row: Row, logits: torch.Tensor, state: Any) -> None:
         while True:

@@ -67,7 +67,6 @@ class RowLayer(CacheLayerMixin):
         """Args: buffers ``[B, H, C, D]``."""
         super().__init__()
         self.buffers = keys, values
-        self.first = 0
         self.length = 0
         self.is_initialized = True
 
@@ -77,14 +76,14 @@ class RowLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Writes ``[B', H, S, D]`` behind the first B' rows; returns the columns in use of these rows."""
+        """Writes ``[B', H, S, D]`` behind the first B' rows; returns all columns of these rows."""
         rows, end = key_states.shape[0], self.length + key_states.shape[2]
         # [B', H, S, D] into columns [length, end).
         for buffer, states in zip(self.buffers, (key_states, value_states), strict=True):
             buffer[:rows, :, self.length : end] = states
         self.length = end
         keys, values = self.buffers
-        return keys[:rows, :, self.first : end], values[:rows, :, self.first : end]
+        return keys[:rows, :, :end], values[:rows, :, :end]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Number of columns after `query_length` more, and the first column."""
@@ -104,8 +103,7 @@ class RowCache(Cache):
 
     Attributes:
         starts: First column of each row.
-        first: First column that is read.
-        length: Where the columns in use end.
+        length: Columns in use.
     """
 
     def __init__(
@@ -134,13 +132,8 @@ class RowCache(Cache):
         return 2 * shape.layers, rows, shape.heads, capacity, shape.size
 
     @property
-    def first(self) -> int:
-        """First column that is read."""
-        return self._views[0].first
-
-    @property
     def length(self) -> int:
-        """Where the columns in use end."""
+        """Columns in use."""
         return self._views[0].length
 
     @property
@@ -148,38 +141,27 @@ class RowCache(Cache):
         """C."""
         return self._buffer.shape[3]
 
-    def fill(self, prefixes: Sequence[Sequence[torch.Tensor]], lead: int = 0) -> None:
-        """Puts prefix b, segments of ``[2L, H, T, D]`` each, into row b.
-
-        Args:
-            prefixes: One a row; the longest sets `length`.
-            lead: Columns left free before it, so that longer ones can be `put` later.
-        """
-        # Keys and values are copied past `update`, so no layer has counted them.
-        self.extend(lead + max(map(_length, prefixes)))
+    def fill(self, prefixes: Sequence[Sequence[torch.Tensor]]) -> None:
+        """Puts prefix b, segments of ``[2L, H, T, D]`` each, into row b; the longest sets `length`."""
+        # [B]: T of each prefix, all of its segments together.
+        lengths = [sum(segment.shape[2] for segment in prefix) for prefix in prefixes]
+        end = max(lengths)
         for row, prefix in enumerate(prefixes):
+            self.starts[row] = end - lengths[row]
             if row and prefix is prefixes[row - 1]:  # samples of one prompt: one copy, not one a segment
-                self.move(row - 1, row)
-            else:
-                self.put(row, prefix)
-        self.trim(len(prefixes))
-
-    def put(self, row: int, prefix: Sequence[torch.Tensor]) -> None:
-        """Puts a prefix of at most `length` tokens into a row; it ends where all others end."""
-        at = self.starts[row] = self.length - _length(prefix)
-        # A masked column still enters attention with weight 0, and 0 · NaN is NaN.
-        self._buffer[:, row, :, :at] = 0
-        for segment in prefix:
-            self._buffer[:, row, :, at : at + segment.shape[2]] = segment
-            at += segment.shape[2]
-
-    def trim(self, rows: int) -> None:
-        """Reads no columns from here on but those of the first rows."""
-        for layer in self._views:
-            layer.first = min(self.starts[:rows])
+                self._buffer[:, row, :, :end] = self._buffer[:, row - 1, :, :end]
+                continue
+            at = self.starts[row]
+            # A masked column still enters attention with weight 0, and 0 · NaN is NaN.
+            self._buffer[:, row, :, :at] = 0
+            for segment in prefix:
+                self._buffer[:, row, :, at : at + segment.shape[2]] = segment
+                at += segment.shape[2]
+        self.extend(end)
 
     def extend(self, length: int) -> None:
         """Counts columns as in use that were written into the buffer itself."""
+        # Keys and values were copied past `update`, so no layer has counted them.
         for layer in self._views:
             layer.length = length
 
@@ -194,7 +176,7 @@ class RowCache(Cache):
         self.starts[target] = self.starts[source]
 
     def mask(self, rows: int, queries: int, lengths: Sequence[int]) -> torch.Tensor:
-        """Returns the causal mask ``[rows, 1, queries, length + queries − first]``, True where one may look.
+        """Returns the causal mask ``[rows, 1, queries, length + queries]``, True where one may look.
 
         Args:
             rows: The first rows of the batch that take part.
@@ -202,7 +184,7 @@ class RowCache(Cache):
             lengths: How many of them each row really has; they are the last ones.
         """
         device = self._buffer.device
-        columns = torch.arange(self.first, self.length + queries, device=device)
+        columns = torch.arange(self.length + queries, device=device)
         # [rows, 1, 1] each, against columns [T] and queries [1, S, 1].
         starts = torch.tensor(self.starts[:rows], device=device)[:, None, None]
         first_new = self.length + queries - torch.tensor(lengths[:rows], device=device)[:, None, None]
@@ -212,8 +194,3 @@ class RowCache(Cache):
         old = (columns >= starts) & (columns < self.length)
         new = (columns >= first_new) & (columns <= last)
         return (old | new | (columns == last))[:, None]
-
-
-def _length(prefix: Sequence[torch.Tensor]) -> int:
-    """Returns T of all segments together."""
-    return sum(segment.shape[2] for segment in prefix)

@@ -1,4 +1,4 @@
-"""A single-thread executor: for libraries that bind the calling thread to a core, and for joined work."""
+"""A single-thread executor, for libraries that bind the calling thread to a core."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Continuous batching (Yu et al., OSDI 2022, Orca): calls join vLLM's batch and leave it between two tokens.
 
-vLLM's own ``generate`` returns with the last of its prompts, and nothing joins meanwhile. A search asks for
-steps of very different lengths, so that most of that time few rows were left.
+vLLM's own ``generate`` returns with the last of its prompts, and nothing joins meanwhile; a search asks for
+steps of very different lengths.
 """
 
 from __future__ import annotations

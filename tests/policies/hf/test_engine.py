@@ -261,7 +261,7 @@ def test_recorded_steps_draw_what_launched_steps_draw(tiny):
     decoder = Decoder(causal, 10_000, Meter(), graphs)
     for requests in (asked[1:], asked, asked[:1]):  # grows, then uses a part
         rows = [Row.start(one, sample, 12) for one in requests for sample in range(one.n)]
-        assert {id(row) for row in decoder.run(rows)} == {id(row) for row in rows}
+        decoder.run(rows)
         found = iter(row.result().token_ids for row in rows)
         for completions in engine.generate(requests):
             assert [completion.token_ids for completion in completions] == [next(found) for _ in completions]

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from o1coder_gym.policies.vllm.own_thread import OwnThread
+from o1coder_gym.policies.vllm import OwnThread
 
 
 def test_everything_runs_on_one_thread_one_at_a_time():
