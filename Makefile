@@ -11,9 +11,6 @@ INSTALL := .ci/install $(PYTHON)
 SPREAD := --numprocesses $(shell env -u OMP_NUM_THREADS nproc) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 PYTEST := $(BIN)/pytest $(SPREAD)
 
-# Many images set it. Each process of the tests, and there are hundreds, would compile what it imports again.
-unexport PYTHONDONTWRITEBYTECODE
-
 # What neither loads a model nor waits: what a small change breaks shows here.
 QUICK := tests/agents/driver tests/agents/search tests/problems tests/process_data tests/reporting tests/runs \
   tests/sandbox/values tests/settings tests/steps tests/tcg/inputs tests/tcg/reading

@@ -178,6 +178,7 @@ from o1coder_gym.runs.journal import RunFolder
 with RunFolder.open(sys.argv[1], {"a": 1}) as folder:
     folder.append("answers", {"k": 0})
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+    sys.dont_write_bytecode = True
     try:
         folder.append("answers", {"k": 1, "text": "x" * 5000})
     except JournalError as error:

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -173,6 +174,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(o1coder, arguments, tmp_pat
 def test_a_full_disk_is_one_line_and_keeps_what_is_there(o1coder, arguments, tmp_path):
     def no_file_grows_beyond_three_kilobytes() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (3072, 3072))
+        # Bytecode that is cut there is put in place as if it were whole, and no later test can import it.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
     done = o1coder(*arguments, preexec_fn=no_file_grows_beyond_three_kilobytes)
     assert done.returncode == 1
