@@ -271,6 +271,7 @@ class StepGRPOTrainer(GRPOTrainer):
         """Returns the learned tokens of a rank's pass, in units of the mean over the passes of a step."""
         tokens = (batch["completion_mask"] * batch["tool_mask"]).sum()
         # As TRL's own loss: outside of a training a batch is not cut into passes.
+        assert self.model is not None, "TRL makes it"
         passes = self.current_gradient_accumulation_steps if self.model.training else 1
         # Of all ranks; 0 where no episode could be judged.
         return tokens * passes / batch["num_items_in_batch"].clamp(min=1)

@@ -161,8 +161,9 @@ class Servers:
                 raise PolicyError(f"{failure} (asks to wait {wait_s:.0f} s)")
             if attempt + 1 < self._tries:
                 # "At once" is obeyed once: a server that goes on saying so would use up all tries in no time.
-                own_pace = wait_s is None or (attempt > 0 and wait_s == 0)
-                pause_s = self._wait_s(attempt) if own_pace else wait_s
+                pause_s = wait_s or self._wait_s(attempt)
+                if wait_s == 0 and attempt == 0:
+                    pause_s = 0.0
                 _LOG.info("%s; again in %.1f s", failure, pause_s)
                 time.sleep(pause_s)
         raise PolicyError(f"{failure} (tried {self._tries} times)")

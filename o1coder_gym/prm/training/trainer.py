@@ -244,10 +244,10 @@ class Float32Head(torch.nn.Linear):
         )
         self.load_state_dict(head.float().state_dict(), assign=True)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Maps [B, T, D] of any type to [B, T, 1]."""
-        with torch.autocast(hidden.device.type, enabled=False):
-            return super().forward(hidden.float())
+    def forward(self, input: Tensor) -> Tensor:
+        """Maps hidden states [B, T, D] of any type to [B, T, 1]."""
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
 
 
 def set_head(model: PreTrainedModel, head: FittedHead) -> None:

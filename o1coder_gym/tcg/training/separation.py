@@ -132,9 +132,10 @@ def _without_copies(tests: Sequence[RatedTest]) -> list[RatedTest]:
     kept, asked = list[RatedTest](), set[str | None]()
     for one in tests:
         # By what is asked, not by text: `f(2) == 4.0` and `f( 2) == 4` are `f(2) == 4`.
-        if one.valid and (given := input_of(one.test)) in asked:
-            continue
         if one.valid:
+            given = input_of(one.test)
+            if given in asked:
+                continue
             asked.add(given)
         kept.append(one)
     return kept

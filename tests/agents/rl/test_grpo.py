@@ -395,8 +395,8 @@ def test_a_model_with_dropout_is_trained_as_it_samples(
     tokenizer = AutoTokenizer.from_pretrained(weights)
     tokenizer.save_pretrained(tmp_path / "gpt2")
     end = tokenizer.eos_token_id
-    sizes = {"vocab_size": len(tokenizer), "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 256}
-    config = GPT2Config(**sizes, bos_token_id=end, eos_token_id=end, resid_pdrop=0.5, embd_pdrop=0.5)
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=256)
+    config.update({"bos_token_id": end, "eos_token_id": end, "resid_pdrop": 0.5, "embd_pdrop": 0.5})
     GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
     for at_once in (1, 8):
         settings = replace(settings, rows_at_once=at_once, importance_cap=2.0)
