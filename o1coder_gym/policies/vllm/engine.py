@@ -87,6 +87,7 @@ class VLLMEngine:
         self._batch = RunningBatch(self._thread)
         self._lock = threading.Lock()
         self._loaded: tuple[Any, TokenText] | None = None
+        self._ends: list[int] = []
         self._broken = False
         self._adapter: Any = None  # vLLM's LoRARequest
 
@@ -133,16 +134,20 @@ class VLLMEngine:
 
     def _run(self, requests: Sequence[Generate]) -> list[list[Any]]:
         """Returns vLLM's outputs, one per continuation: only then does each report its cached tokens."""
-        engine, text = self._ready()
+        engine, _ = self._ready()
         asked = time.monotonic()
         if self._broken or self._batch.failed:
             raise PolicyError("vLLM failed in an earlier request; continue a run folder with --resume")
         failure = importlib.import_module("vllm.exceptions").VLLMError
         prompts = [{"prompt_token_ids": list(one.prompt_ids)} for one in requests for _ in range(one.n)]
-        ends = sorted(end_tokens(None, text.tokenizer))
-        samplings = [_sampling(one, sample, ends) for one in requests for sample in range(one.n)]
+        samplings = [_sampling(one, sample, self._ends) for one in requests for sample in range(one.n)]
+
+        def enqueue() -> list[str]:
+            # The adapter of the moment at which they join: one may be taken while they wait.
+            return engine.enqueue(prompts, samplings, use_tqdm=False, lora_request=self._adapter)
+
         try:
-            outputs = iter(self._batch.answer(engine, prompts, samplings, self._adapter))
+            outputs = iter(self._batch.answer(engine, len(prompts), enqueue))
         except (failure, RuntimeError, ValueError) as error:
             raise PolicyError(f"vLLM failed: {error}") from error
         self._meter.add_batch(len(prompts))
@@ -182,6 +187,7 @@ class VLLMEngine:
                 engine = self._thread.call(lambda: _load(folder, self._settings, self._arguments()))
                 tokenizer = engine.get_tokenizer()
                 with_template_arguments(tokenizer, self._settings.template_arguments)
+                self._ends = sorted(end_tokens(None, tokenizer))
                 self._loaded = engine, TokenText(tokenizer)
             return self._loaded
 

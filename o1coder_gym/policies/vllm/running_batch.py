@@ -56,16 +56,20 @@ class RunningBatch:
         self._inside: dict[str, tuple[Call, int]] = {}
         self._stepping = False
 
-    def answer(
-        self, engine: Any, prompts: Sequence[Any], samplings: Sequence[Any], adapter: Any
-    ) -> list[Any]:
+    def answer(self, engine: Any, count: int, enqueue: Callable[[], Sequence[str]]) -> list[Any]:
         """Adds prompts to the batch and waits; returns vLLM's outputs, one a prompt, in order.
+
+        Args:
+            engine: vLLM's `LLM`.
+            count: Number of prompts.
+            enqueue: Gives them to `engine` and returns its ids; called on vLLM's thread.
 
         Raises:
             Exception: What vLLM raises, at these prompts or at a step that they took part in.
+            RuntimeError: When a step has failed before.
         """
-        call = Call([None] * len(prompts), len(prompts))
-        self._thread.call(lambda: self._join(engine, call, prompts, samplings, adapter))
+        call = Call([None] * count, count)
+        self._thread.call(lambda: self._join(engine, call, enqueue))
         return call.answer.result()
 
     def alone(self, engine: Any, function: Callable[[], T]) -> T:
@@ -81,12 +85,11 @@ class RunningBatch:
 
         return self._thread.call(work)
 
-    def _join(
-        self, engine: Any, call: Call, prompts: Sequence[Any], samplings: Sequence[Any], adapter: Any
-    ) -> None:
-        ids = engine.enqueue(prompts, list(samplings), use_tqdm=False, lora_request=adapter)
+    def _join(self, engine: Any, call: Call, enqueue: Callable[[], Sequence[str]]) -> None:
+        if self.failed:  # while this call waited for its turn: a step would meet outputs that nobody takes
+            raise RuntimeError("an earlier request failed")
         # An output has the number that comes before the dash.
-        self._inside |= {one.partition("-")[0]: (call, place) for place, one in enumerate(ids)}
+        self._inside |= {one.partition("-")[0]: (call, place) for place, one in enumerate(enqueue())}
         if not self._stepping:
             self._stepping = True
             self._thread.submit(lambda: self._go_on(engine))

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +35,7 @@ class Machine:
     def llm_engine(self) -> "Machine":
         return self
 
-    def enqueue(self, prompts: Sequence[Done], samplings: Sequence[str], **options: Any) -> list[str]:
+    def enqueue(self, prompts: Sequence[Done], samplings: Sequence[str]) -> list[str]:
         if "bad" in samplings:
             raise ValueError("no such sampling")
         ids = [str(self._count + place) for place in range(len(prompts))]
@@ -60,6 +60,17 @@ def after(steps: int) -> Done:
     return lambda: next(left, None) is None
 
 
+class Counted(OwnThread):
+    """A thread that says how much it was given."""
+
+    submitted = 0
+
+    def submit(self, function: Callable[[], Any]) -> Future[Any]:
+        future = super().submit(function)
+        self.submitted += 1
+        return future
+
+
 @pytest.fixture
 def machine() -> Machine:
     return Machine()
@@ -71,7 +82,7 @@ def batch() -> RunningBatch:
 
 
 def answer(batch: RunningBatch, machine: Machine, *prompts: Done, sampling: str = "good") -> list[str]:
-    found = batch.answer(machine, prompts, [sampling] * len(prompts), None)
+    found = batch.answer(machine, len(prompts), lambda: machine.enqueue(prompts, [sampling] * len(prompts)))
     return [one.request_id for one in found]
 
 
@@ -128,6 +139,28 @@ def test_a_step_that_fails_fails_all_calls_inside(batch: RunningBatch, machine: 
             with pytest.raises(RuntimeError, match="out of memory"):
                 one.result(timeout=30)
     assert batch.failed
+
+
+def test_a_call_that_waited_for_its_turn_while_a_step_failed_is_refused(machine: Machine) -> None:
+    thread, go_on = Counted("steps"), threading.Event()
+    batch = RunningBatch(thread)
+
+    def fails() -> bool:
+        go_on.wait(30)
+        raise RuntimeError("out of memory")
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(answer, batch, machine, fails)
+        while not machine.rows:
+            time.sleep(0.001)
+        second = pool.submit(answer, batch, machine, after(1))
+        while thread.submitted < 3:  # the first call, its step, the second call
+            time.sleep(0.001)
+        go_on.set()
+        with pytest.raises(RuntimeError, match="out of memory"):
+            first.result(timeout=30)
+        with pytest.raises(RuntimeError, match="an earlier request failed"):
+            second.result(timeout=30)
 
 
 def test_what_changes_the_weights_waits_for_the_calls_inside_and_is_waited_for(
