@@ -1,6 +1,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,7 +71,8 @@ def test_batches_beyond_its_parallelism_wait(monkeypatch):
         pair.wait()
         running.pop()
 
-    monkeypatch.setattr("o1coder_gym.policies.fake.time.sleep", sleep)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)  # of this module alone: others sleep too
+    monkeypatch.setattr("o1coder_gym.policies.fake.time", clock)
     request = PolicyRequest(PROBLEM, State("t/0"))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: policy.propose([request]), range(4)))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -194,7 +195,7 @@ with RunFolder.open(sys.argv[1], {"a": 1}) as folder:
 
 def test_every_file_is_flushed_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, flushed = [100.0], []
-    monkeypatch.setattr(journal.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(journal, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr(journal.os, "fdatasync", flushed.append)
     with RunFolder.open(tmp_path, CONFIG, fsync_s=1.0) as folder:
         for _ in range(50):  # answers come all the time, a result now and then

@@ -200,14 +200,20 @@ def fail(piece: int) -> int:
 
 
 def meet(folder: Path, piece: int) -> tuple[int, str]:
-    """Says that it has begun; on the second machine it never ends while that lives."""
+    """Says that it has begun; on the first machine it waits for the second, where it never ends."""
     import ray
 
     node = ray.get_runtime_context().get_node_id()
+    first = (folder / "first").read_text()
     (folder / f"{piece} {node}").touch()
-    while ray.get_runtime_context().get_node_id() != (folder / "first").read_text():
+    while node != first or not begun_elsewhere(folder, first):
         time.sleep(0.01)
     return piece, node
+
+
+def begun_elsewhere(folder: Path, first: str) -> bool:
+    """Whether a piece has begun on another machine than the first."""
+    return any(path.name != "first" and first not in path.name for path in folder.iterdir())
 
 
 @needs_ray
@@ -245,7 +251,7 @@ def test_a_machine_that_is_lost_costs_no_piece(machines: TwoMachines, tmp_path: 
     run, _ = load_executor("ray:2")
 
     def lose() -> None:
-        while not any(machines.second.node_id in path.name for path in tmp_path.iterdir()):
+        while not begun_elsewhere(tmp_path, first):
             time.sleep(0.01)
         machines.lose_second()
 

@@ -1,4 +1,6 @@
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,7 +33,8 @@ def test_doctor_speaks_to_people(o1coder):
 
 @pytest.mark.parametrize("server", ["fake:", "openai:http://127.0.0.1:9#none"])
 def test_what_is_no_server_is_one_line(server, monkeypatch):
-    monkeypatch.setattr("o1coder_gym.policies.server.http.time.sleep", lambda seconds: None)  # between tries
+    clock = SimpleNamespace(time=time.time, sleep=lambda seconds: None)  # between tries
+    monkeypatch.setattr("o1coder_gym.policies.server.http.time", clock)
     done = call("doctor", server)
     assert done.exit_code in (1, 2)
     assert len(done.stderr.strip().splitlines()) == 1
