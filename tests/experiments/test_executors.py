@@ -209,19 +209,22 @@ def test_trainings_go_where_the_gpus_are(
     stages = StagesOnGPUs(config(problems, "ray:2?gpus=1"), tmp_path)
     learned = Learned("tiny", data=tmp_path)
     with pytest.raises(O1CoderError, match="a file system that all machines share"):
-        stages.fine_tune(learned, tmp_path / "sft")
+        stages.fine_tune(learned, 0, tmp_path / "sft")
     (tmp_path / "model").mkdir()
     assert stages.reinforce(learned, 1, tmp_path / "rl") == str(tmp_path / "model")
-    assert asked == [("fine_tune", (learned, tmp_path / "sft")), ("reinforce", (learned, 1, tmp_path / "rl"))]
+    assert asked == [
+        ("fine_tune", (learned, 0, tmp_path / "sft")),
+        ("reinforce", (learned, 1, tmp_path / "rl")),
+    ]
 
 
 def test_a_stage_elsewhere_is_the_stage_here(
     problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(RealStages, "fine_tune", lambda self, learned, folder: str(folder))
+    monkeypatch.setattr(RealStages, "fine_tune", lambda self, learned, iteration, folder: str(folder))
     (tmp_path / "sft").mkdir()
     stages = StagesOnGPUs(config(problems, NAME), tmp_path)
-    assert stages.fine_tune(Learned("tiny"), tmp_path / "sft") == str(tmp_path / "sft")
+    assert stages.fine_tune(Learned("tiny"), 0, tmp_path / "sft") == str(tmp_path / "sft")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from o1coder_gym.agents.rl.settings import RLSettings
+from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.experiments.measures.held_out import HeldOut
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
 from o1coder_gym.experiments.self_play import stages as stages_module
@@ -22,6 +22,7 @@ from o1coder_gym.experiments.self_play.config import (
     SynthesisSection,
 )
 from o1coder_gym.experiments.self_play.stages import Learned, RealStages
+from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.runs.seeds import added_seed
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import PSEUDOCODE
@@ -113,6 +114,52 @@ def test_a_run_that_an_earlier_version_began_keeps_its_seeds(problems: Path, tmp
     assert stage_seeds(problems, tmp_path / "old", 5, seed_rule="added") == [5, 5, 6, 6, 7, 7]
 
 
+def training_seeds(problems: Path, out: Path, seed: int, **options: Any) -> list[int]:
+    """Returns the seeds of SFT, the PRM and DPO of two iterations."""
+    seeds: list[int] = []
+
+    def train(*given: Any, **_: Any) -> Any:
+        seeds.append(next(one.seed for one in given if isinstance(one, (TrainingSettings, DPOSettings))))
+        raise Asked
+
+    config = SelfPlayConfig(
+        RunSection("tiny", seed=seed),
+        ProblemSection(str(problems)),
+        SynthesisSection(tests=0),
+        TrainingSettings(seed=3),
+        TrainingSettings(seed=3),
+        "soft",
+        DPOSettings(seed=3),
+        **options,
+    )
+    stages = RealStages(config, out)
+    with (
+        patch.object(stages_module, "read_data"),
+        patch.object(stages_module, "train_on_paths", train),
+        patch("o1coder_gym.prm.training.trainer.train_prm", train),
+        patch("o1coder_gym.agents.rl.dpo.train_dpo", train),
+    ):
+        for iteration in range(2):
+            for run in (stages.fine_tune, stages.train_scorer, stages.reinforce):
+                with pytest.raises(Asked):
+                    run(Learned("tiny", data=out), iteration, out)
+    return seeds
+
+
+def test_the_seed_of_a_run_reaches_all_its_trainings(problems: Path, tmp_path: Path) -> None:
+    found = [seed for run in range(2) for seed in training_seeds(problems, tmp_path, run)]
+    assert len(set(found)) == len(found) == 2 * 2 * 3
+    assert training_seeds(problems, tmp_path, 1) == found[6:]
+    assert all(0 <= seed < 2**31 for seed in found)
+
+
+@pytest.mark.parametrize("rule", ["derived", "added"])
+def test_trainings_of_a_run_that_an_earlier_version_began_keep_the_seeds_of_their_sections(
+    problems: Path, tmp_path: Path, rule: str
+) -> None:
+    assert training_seeds(problems, tmp_path, 1, seed_rule=rule) == [3] * 6
+
+
 def test_the_configuration_of_a_folder_says_which_rule_it_has() -> None:
     config = SelfPlayConfig(
         RunSection("tiny"), ProblemSection("p"), SynthesisSection(), None, None, "soft", None
@@ -123,3 +170,4 @@ def test_the_configuration_of_a_folder_says_which_rule_it_has() -> None:
     begun = config.as_begun(old)
     assert begun == replace(config, seed_rule="added")
     assert json.loads(json.dumps(begun.to_row())) == old
+    assert config.as_begun({**new, "seed_rule": "derived"}) == replace(config, seed_rule="derived")

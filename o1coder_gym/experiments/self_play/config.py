@@ -126,8 +126,9 @@ class SelfPlayConfig:
         prm: Settings of the PRM.
         objective: Labels of the PRM: soft, hard or pairwise.
         rl: Settings of GRPO, or of DPO on sibling pairs.
-        seed_rule: How seeds of stages and samples are made of the run's: ``derived`` by hash, or ``added``
-            as in runs of earlier versions, which continue as they began.
+        seed_rule: How seeds of stages and samples are made of the run's: ``all_stages`` by hash. Runs of
+            earlier versions continue as they began: ``derived`` by hash, but for SFT, PRM and DPO, which
+            have their sections' own, or ``added`` likewise without a hash.
     """
 
     run: RunSection
@@ -137,7 +138,7 @@ class SelfPlayConfig:
     prm: TrainingSettings | None
     objective: str
     rl: RLSettings | DPOSettings | None
-    seed_rule: Literal["derived", "added"] = "derived"
+    seed_rule: Literal["all_stages", "derived", "added"] = "all_stages"
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict; runs of earlier versions have no `seed_rule` in theirs."""
@@ -164,9 +165,8 @@ class SelfPlayConfig:
         Args:
             started: Configuration row of that run; None where there is none.
         """
-        # Its rows, finished stages and seeds were made by the old rule; the other one would mix two runs.
-        earlier = started is not None and "seed_rule" not in started
-        return replace(self, seed_rule="added") if earlier else self
+        # Its rows, finished stages and seeds were made by its rule; another one would mix two runs.
+        return self if started is None else replace(self, seed_rule=started.get("seed_rule", "added"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

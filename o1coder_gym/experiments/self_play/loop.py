@@ -25,7 +25,7 @@ from o1coder_gym.agents import load_agent
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.experiments.measures.held_out import Gain, gains
 from o1coder_gym.experiments.self_play.config import SelfPlayConfig
-from o1coder_gym.experiments.self_play.stages import Learned, RealStages, Stages, StagesOnGPUs
+from o1coder_gym.experiments.self_play.stages import Learned, RealStages, Stage, Stages, StagesOnGPUs
 from o1coder_gym.experiments.shards import Search, search_all
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from o1coder_gym.models.training.starting import check_start
@@ -168,25 +168,19 @@ def run_stages(stages: Stages, start: Learned, schedule: Schedule, folder: RunFo
     rates = [work.measured(stages, learned, 0, "start")]
     for iteration in range(schedule.iterations):
         place = folder.path / f"iteration-{iteration:02d}"
-
-        def synthesize(into: Path, now: Learned = learned, number: int = iteration) -> str:
-            return str(stages.synthesize(now, number, into))
-
         # The newest data set holds all earlier ones (D ∪ D'), so the folder of the last iteration is enough.
-        learned = replace(learned, data=Path(work.done(place / "data", learned, synthesize)))
+        data = Path(work.done(stages.synthesize, learned, iteration, place / "data"))
+        learned = replace(learned, data=data)
         if schedule.fine_tune and (iteration == 0 or schedule.expert):
             begun = _with_policy(learned, start.policy) if schedule.expert else learned
-            learned = _with_policy(learned, work.done(place / "sft", begun, _bound(stages.fine_tune, begun)))
+            learned = _with_policy(learned, work.done(stages.fine_tune, begun, iteration, place / "sft"))
             work.measured(stages, learned, iteration, "sft")
         if schedule.train_scorer:
-            scorer = work.done(place / "prm", learned, _bound(stages.train_scorer, learned))
-            learned = replace(learned, scorer=scorer)
+            learned = replace(
+                learned, scorer=work.done(stages.train_scorer, learned, iteration, place / "prm")
+            )
         if schedule.reinforce:
-
-            def reinforce(into: Path, now: Learned = learned, number: int = iteration) -> str:
-                return stages.reinforce(now, number, into)
-
-            learned = _with_policy(learned, work.done(place / "rl", learned, reinforce))
+            learned = _with_policy(learned, work.done(stages.reinforce, learned, iteration, place / "rl"))
         rates.append(work.measured(stages, learned, iteration, "end"))
         if stalled(rates, schedule.patience):
             tell(f"no gain for {schedule.patience} iterations: the run ends")
@@ -216,7 +210,7 @@ class _Work:
         rows = folder.rows(CURVE)
         self._curve = {(row["iteration"], row["stage"]): row for row in rows}
 
-    def done(self, place: Path, learned: Learned, run: Callable[[Path], str]) -> str:
+    def done(self, stage: Stage, learned: Learned, iteration: int, place: Path) -> str:
         """Returns the artefact of a stage, made now unless it was made before."""
         inputs = self._inputs(learned)
         name = str(place.relative_to(self._folder.path))
@@ -231,7 +225,7 @@ class _Work:
             return artefact
         self._tell(name)
         place.mkdir(parents=True, exist_ok=True)
-        artefact = run(place)
+        artefact = str(stage(learned, iteration, place))
         row = {
             "stage": name,
             "inputs": inputs,
@@ -275,10 +269,6 @@ def _files(config: SelfPlayConfig) -> dict[str, str]:
     """Returns the hashes of what a run begins with: a run does not go on with other problems or weights."""
     specs = (f"hf:{config.run.model}", config.synthesis.generator, config.synthesis.agent)
     return file_hashes(config.problems.set) | input_hashes(*specs)
-
-
-def _bound(stage: Callable[[Learned, Path], str], learned: Learned) -> Callable[[Path], str]:
-    return lambda into: stage(learned, into)
 
 
 def _with_policy(learned: Learned, policy: str) -> Learned:

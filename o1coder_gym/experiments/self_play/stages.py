@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import o1coder_gym
 from o1coder_gym.agents.rl.sampling.making import check_sampler
@@ -42,7 +42,11 @@ from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
 from o1coder_gym.types import Sampling, TestCase
 
-SEED_RULES: Mapping[str, SeedRule] = {"derived": derive_stream, "added": added_seed}
+SEED_RULES: Mapping[str, SeedRule] = {
+    "all_stages": derive_stream,
+    "derived": derive_stream,
+    "added": added_seed,
+}
 """How the seeds of stages and samples are made; by `SelfPlayConfig.seed_rule`."""
 _TORCH_SEEDS = 2**31
 """Seeds of a trainer are below."""
@@ -63,6 +67,10 @@ class Learned:
     data: Path | None = None
 
 
+Stage: TypeAlias = Callable[[Learned, int, Path], str | Path]
+"""(what was learned, iteration from 0, folder) → artefact."""
+
+
 class Stages(Protocol):
     """The work of each stage; it leaves its artefact in `folder`, and may find half-done work there."""
 
@@ -70,11 +78,11 @@ class Stages(Protocol):
         """Searches with the policy; returns the folder of D ∪ D'."""
         ...
 
-    def fine_tune(self, learned: Learned, folder: Path) -> str:
+    def fine_tune(self, learned: Learned, iteration: int, folder: Path) -> str:
         """Returns the policy trained on D⁺."""
         ...
 
-    def train_scorer(self, learned: Learned, folder: Path) -> str:
+    def train_scorer(self, learned: Learned, iteration: int, folder: Path) -> str:
         """Returns the scorer trained on D."""
         ...
 
@@ -175,21 +183,23 @@ class RealStages:
         write_data(folder, merged([data, *earlier]))
         return folder
 
-    def fine_tune(self, learned: Learned, folder: Path) -> str:
+    def fine_tune(self, learned: Learned, iteration: int, folder: Path) -> str:
         """Trains the policy on whole passing paths (Algorithm 1, step 3)."""
         settings, data = self._config.sft, learned.data
         assert settings is not None
         assert data is not None
+        settings = replace(settings, seed=self._seed("sft", settings.seed, iteration))
         result = train_on_paths(learned.policy, read_data(data), data, folder, settings, resume=True)
         return str(result.model)
 
-    def train_scorer(self, learned: Learned, folder: Path) -> str:
+    def train_scorer(self, learned: Learned, iteration: int, folder: Path) -> str:
         """Trains the PRM, from the policy's weights, on all rows so far (Algorithm 1, step 4)."""
         from o1coder_gym.prm.training.trainer import train_prm
 
         settings, data = self._config.prm, learned.data
         assert settings is not None
         assert data is not None
+        settings = replace(settings, seed=self._seed("prm", settings.seed, iteration))
         result = train_prm(learned.policy, data, folder, self._config.objective, settings, resume=True)
         return f"prm:{result.model}"
 
@@ -202,6 +212,7 @@ class RealStages:
             from o1coder_gym.agents.rl.dpo import train_dpo
 
             assert learned.data is not None
+            settings = replace(settings, seed=self._seed("rl", settings.seed, iteration))
             found = read_data(learned.data)
             trained = train_dpo(learned.policy, found, folder, settings, step_format=step_format, resume=True)
         else:
@@ -228,6 +239,12 @@ class RealStages:
         if not self._config.run.expert:  # runs of earlier versions continue with what they wrote
             return row
         return json.loads(json.dumps(row).replace(f"{self._out}/", "RUN/"))
+
+    def _seed(self, stage: str, seed: int, iteration: int) -> int:
+        """Returns the seed of a training, of the run's and its section's; each iteration has another."""
+        if self._config.seed_rule != "all_stages":
+            return seed
+        return self._derive(self._config.run.seed, stage, seed, iteration) % _TORCH_SEEDS
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
         run = self._config.run
@@ -299,13 +316,13 @@ class StagesOnGPUs(RealStages):
     Run folder, models and problem files have to be seen there under the same paths.
     """
 
-    def fine_tune(self, learned: Learned, folder: Path) -> str:
+    def fine_tune(self, learned: Learned, iteration: int, folder: Path) -> str:
         """Trains as `RealStages` does, there."""
-        return self._there("fine_tune", learned, folder)
+        return self._there("fine_tune", learned, iteration, folder)
 
-    def train_scorer(self, learned: Learned, folder: Path) -> str:
+    def train_scorer(self, learned: Learned, iteration: int, folder: Path) -> str:
         """Trains as `RealStages` does, there."""
-        return self._there("train_scorer", learned, folder)
+        return self._there("train_scorer", learned, iteration, folder)
 
     def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
         """Trains as `RealStages` does, there."""

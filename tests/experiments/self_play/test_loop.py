@@ -32,10 +32,10 @@ class Notes:
         self._make(folder, f"data {iteration} by {Path(learned.policy).parent.name}")
         return folder
 
-    def fine_tune(self, learned: Learned, folder: Path) -> str:
+    def fine_tune(self, learned: Learned, iteration: int, folder: Path) -> str:
         return self._make(folder, f"sft on {self._name(learned.data)}")
 
-    def train_scorer(self, learned: Learned, folder: Path) -> str:
+    def train_scorer(self, learned: Learned, iteration: int, folder: Path) -> str:
         return "prm:" + self._make(folder, f"prm on {self._name(learned.data)}")
 
     def reinforce(self, learned: Learned, iteration: int, folder: Path) -> str:
@@ -107,9 +107,9 @@ def test_stages_may_be_left_out(tmp_path: Path) -> None:
 
 def test_expert_iteration_trains_the_first_policy_on_all_data_each_time(tmp_path: Path) -> None:
     class Begun(Notes):
-        def fine_tune(self, learned: Learned, folder: Path) -> str:
+        def fine_tune(self, learned: Learned, iteration: int, folder: Path) -> str:
             assert learned.policy == START.policy
-            return super().fine_tune(learned, folder)
+            return super().fine_tune(learned, iteration, folder)
 
     schedule = Schedule(3, expert=True, train_scorer=False, reinforce=False)
     notes = Begun(RISING)
