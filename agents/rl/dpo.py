@@ -7,6 +7,7 @@ what the policy was shown before the two steps, token by token as in search.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -67,7 +68,7 @@ def train_dpo(
             a training on other pairs or with other settings.
         WeightsError: When the model cannot be found.
     """
-    chosen = sorted(data.of_split("train").pairs, key=lambda pair: -pair.margin)[: settings.pairs or None]
+    chosen = widest(data.of_split("train").pairs, settings.pairs or None, settings.seed)
     # Only where it is set: folders of runs without a reference keep the hash that they were begun with.
     further = {"reference": reference} if reference else {}
     digest = content_hash([pair.to_row() for pair in chosen])
@@ -79,6 +80,19 @@ def train_dpo(
         keys=data.learned_keys(),
     )
     return train(training).model
+
+
+def widest(pairs: Sequence[PairRow], most: int | None, seed: int) -> list[PairRow]:
+    """Returns the pairs of largest margin, by margin.
+
+    Args:
+        pairs: To choose from.
+        most: How many at most; None takes all.
+        seed: Decides among equal margins. Values are means of few visits, so many are equal; in the order of
+            the data those of its first problems would be all that is learned from.
+    """
+    drawn = random.Random(seed).sample(pairs, len(pairs)) if most is not None else pairs
+    return sorted(drawn, key=lambda pair: -pair.margin)[:most]
 
 
 def _assembled(

@@ -54,6 +54,21 @@ def test_pairs_are_the_tokens_that_search_would_see(weights: Path) -> None:
     assert not list(pair_tokens(text, PSEUDOCODE, {"p": PROBLEM}, [malformed]))
 
 
+def test_of_equal_margins_any_are_taken_not_those_of_the_first_problems() -> None:
+    from o1coder_gym.agents.rl.dpo import widest
+
+    equal = [pair(State(f"p{place}"), DEFINE, Step(ActionType.DEFINE, "square")) for place in range(100)]
+    wide = replace(equal[0], state=State("wide"), rejected_value=0.0)
+    found = [[one.state.problem_id for one in widest([*equal, wide], 11, seed)] for seed in (0, 0, 1)]
+    assert found[0] == found[1]
+    for chosen in (found[0], found[2]):
+        assert chosen[0] == "wide"
+        assert len(set(chosen)) == 11
+        assert max(int(name[1:]) for name in chosen[1:]) >= 50
+    assert set(found[0]) != set(found[2])
+    assert widest(equal, None, 0) == equal
+
+
 def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp_path: Path) -> None:
     from o1coder_gym.agents.rl.dpo import train_dpo
 
