@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache, partial
 from itertools import pairwise, product
 from typing import Any, TypeAlias
@@ -55,6 +57,7 @@ def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] |
     Args:
         tokenizer: Changed in place.
         arguments: JSON values by name, e.g. ``{"enable_thinking": False}``; None or empty: nothing changes.
+            Of a name that the template never reads a warning says so: one suite may name many models.
 
     Raises:
         UsageError: When there is no template to take them, or a name is none or the renderer's own.
@@ -71,15 +74,20 @@ def with_template_arguments(tokenizer: Tokenizer, arguments: Mapping[str, Any] |
             raise UsageError(
                 f"template argument {name!r} is what each conversation itself gives the template"
             )
+    found = tokenizer.chat_template
+    templates = found if isinstance(found, dict) else {"": found}
+    read = {word for text in templates.values() for word in re.findall(r"[^\W\d]\w*", text)}
+    for name in sorted(arguments.keys() - read):
+        near = "".join(f"; it reads {word!r}" for word in get_close_matches(name, read, 1, 0.8))
+        warnings.warn(f"the chat template does not read {name!r}, which changes nothing{near}", stacklevel=2)
     # Prefixed to the template, so that what is saved and every other library that renders it has them too.
     # transformers gives tools and documents as none to all templates.
     head = "".join(
         f"{{% if {name}|default(none) is none %}}{{% set {name} = {_literal(value)} %}}{{% endif %}}"
         for name, value in arguments.items()
     )
-    found = tokenizer.chat_template
-    named = {name: head + text for name, text in found.items()} if isinstance(found, dict) else head + found
-    tokenizer.chat_template = named
+    headed = {name: head + text for name, text in templates.items()}
+    tokenizer.chat_template = headed if isinstance(found, dict) else headed[""]
     return tokenizer
 
 

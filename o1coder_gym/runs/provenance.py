@@ -127,13 +127,15 @@ def artefact_hash(folder: Path) -> str | None:
 def input_hashes(*specs: str | None) -> dict[str, str]:
     """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``.
 
-    Of ``FILE.py:NAME`` that of the file: a run does not continue with code that has changed. Both may be the
-    value of an argument, as in ``choice_ppo?path=RUN``.
+    Of ``FILE.py:NAME`` and ``scripted:FILE`` that of the file: a run does not continue with code or answers
+    that have changed. Each may be the value of an argument, as in ``choice_ppo?path=RUN``.
     """
     found = {}
     for spec in filter(None, specs):
         for place in (spec, *re.findall(r"[?&]\w+=([^&]+)", spec)):
-            if (digest := _file_hash(place) or artefact_hash(artefact_path(place))) is not None:
+            path = artefact_path(place)
+            digest = _file_hash(path) if path.is_file() else artefact_hash(path)
+            if digest is not None:
                 found[spec] = digest
                 break
     return found
@@ -150,9 +152,9 @@ def file_hashes(*names: str | None) -> dict[str, str]:
     return {name: content_hash(file.read_bytes()) for name, file in files.items() if file.is_file()}
 
 
-def _file_hash(place: str) -> str | None:
-    file = file_of(place)
-    return content_hash(file.read_bytes()) if file is not None and file.is_file() else None
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:  # in parts: weights in one file are larger than what is free
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def artefact_path(spec: str) -> Path:

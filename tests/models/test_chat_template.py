@@ -329,7 +329,8 @@ def test_arguments_are_kept_with_the_model(model: Path, tmp_path: Path) -> None:
 
     arguments = {"date_string": "1 May", "reasoning_effort": "low", "unused": None, "also": [1, "a"]}
     loaded, _ = load_weights(model, "float32")
-    tokenizer = with_template_arguments(tokenizer_of(DATED), arguments)
+    with pytest.warns(UserWarning, match="does not read '(also|unused)'"):
+        tokenizer = with_template_arguments(tokenizer_of(DATED), arguments)
     turns = [{"role": "user", "content": "q"}]
     wanted = "Today is 1 May. Effort: low.\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
     assert render_prompt(tokenizer, turns) == wanted
@@ -342,6 +343,14 @@ def test_arguments_are_kept_with_the_model(model: Path, tmp_path: Path) -> None:
         with_template_arguments(tokenizer_of(None), arguments)
     with pytest.raises(UsageError, match="no name"):
         with_template_arguments(tokenizer_of(DATED), {"a b": 1})
+
+
+@pytest.mark.parametrize("templates", [DATED, {"default": CHATML, "tool_use": DATED}])
+def test_a_misspelt_argument_is_told(templates: Any) -> None:
+    tokenizer = tokenizer_of(CHATML)
+    tokenizer.chat_template = templates
+    with pytest.warns(UserWarning, match="does not read 'reasoning_efort'.*; it reads 'reasoning_effort'"):
+        with_template_arguments(tokenizer, {"reasoning_efort": "low", "date_string": "1 May"})
 
 
 def test_arguments_reach_what_transformers_leaves_open_at_any_depth() -> None:

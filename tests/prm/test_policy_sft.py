@@ -169,6 +169,7 @@ def test_a_training_is_pushed_also_when_it_was_finished_before(
     assert not pushed
 
 
+@pytest.mark.filterwarnings("ignore:the chat template does not read 'kind'")
 @pytest.mark.parametrize(
     "changed",
     [

@@ -38,6 +38,17 @@ def test_specs_name_artefacts(tmp_path: Path) -> None:
     assert input_hashes(*made, "hf:qwen2.5-coder-0.5b", "heuristic", None) == dict.fromkeys(made, MADE.hash)
 
 
+def test_an_input_that_is_a_file_has_the_hash_of_what_is_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    names = (f"scripted:{file}", f"scripted:{file}?loop=true", f"hf:{file}?dtype=float32")
+    assert input_hashes(*names) == {}  # nothing is there yet
+    file.write_text("1")
+    before = input_hashes(*names)
+    assert before == dict.fromkeys(names, content_hash(b"1"))
+    file.write_text("2")
+    assert not before.items() & input_hashes(*names).items()
+
+
 def test_files_are_those_named_and_the_calibration_of_a_scorer(tmp_path: Path) -> None:
     rows, spec = tmp_path / "rows.jsonl", f"prm:{tmp_path}?batch=4"
     rows.write_text("{}")
