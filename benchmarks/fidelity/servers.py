@@ -2,7 +2,8 @@
 
     python benchmarks/fidelity/servers.py --out runs/servers --transformers PYTHON --vllm PYTHON
                                           --llama-cpp PYTHON --xllamacpp PYTHON --gguf FILE
-                                          [--model tiny] [--limit 12]
+                                          [--model tiny] [--dtype float32] [--problems starter]
+                                          [--limit 12] [--tokens 256]
 
 PYTHON is the interpreter of an environment that has the server: `transformers[serving]`, `vllm` (or its CPU
 build), `llama-cpp-python[server]` (its own, in Python), `xllamacpp` (llama.cpp's own). A server that is not
@@ -49,23 +50,23 @@ threading.Event().wait()
 """
 
 
-def command_of(server: str, python: str, model: str, port: int) -> list[str]:
-    """Returns what starts a server of a model on loopback."""
+def command_of(server: str, python: str, model: str, dtype: str, port: int) -> list[str]:
+    """Returns what starts a server of a model on loopback; a GGUF has the type that it was written in."""
     place = ["--host", "127.0.0.1", "--port", str(port)]
     if server == "transformers":
         # beside the interpreter, whose link must not be followed out of its environment
-        return [str(Path(python).absolute().with_name("transformers")), "serve", *place, "--dtype", "float32"]
+        return [str(Path(python).absolute().with_name("transformers")), "serve", *place, "--dtype", dtype]
     if server == "xllamacpp":
         return [python, "-c", XLLAMACPP, model, str(port)]
     module = "vllm.entrypoints.openai.api_server" if server == "vllm" else "llama_cpp.server"
     found = [python, "-m", module, *place, "--model", model]
     if server == "vllm":
-        found += ["--dtype", "float32", "--max-model-len", "1024", "--enforce-eager", "--max-num-seqs", "16"]
+        found += ["--dtype", dtype, "--max-model-len", "1024", "--enforce-eager", "--max-num-seqs", "16"]
     return found
 
 
 @contextmanager
-def running(server: str, python: str, model: str, log: Path) -> Iterator[str]:
+def running(server: str, python: str, model: str, dtype: str, log: Path) -> Iterator[str]:
     """Starts a server, gives its address once it answers, and ends it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -75,7 +76,7 @@ def running(server: str, python: str, model: str, log: Path) -> Iterator[str]:
     environment |= {"HF_HUB_OFFLINE": "1"}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command_of(server, python, model, port),
+            command_of(server, python, model, dtype, port),
             env=environment,
             stdout=output,
             stderr=output,
@@ -113,18 +114,17 @@ def o1coder(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(program, capture_output=True, text=True, check=False)
 
 
-def measured(spec: str, out: Path, limit: int) -> dict[str, Any]:
+def measured(spec: str, out: Path, problems: Sequence[str], limit: int, tokens: int) -> dict[str, Any]:
     """Runs `doctor`, `solve` and `bench` with a policy; returns the row of the table."""
     row: dict[str, Any] = {"goes on": "", "token ids": ""}
     if spec.startswith("openai:"):
         abilities = json.loads(o1coder("doctor", spec, "--json").stdout or "{}")
         row |= {"goes on": abilities.get("continuation") or "no", "token ids": abilities.get("tokens")}
-    problems = ("--problems", out / "micro.jsonl", "--split", "test")
-    solved = o1coder("solve", *problems, "--policy", spec, "--agent", "greedy", "--tokens", 256)
+    solved = o1coder("solve", *problems, "--policy", spec, "--agent", "greedy", "--tokens", tokens)
     row["solve"] = "ended" if solved.returncode == 0 else solved.stderr.strip()[-200:]
     agents = ("--agent", "greedy", "--agent", "best_of_n")
     folder = out / f"bench-{time.time_ns()}"
-    limits = ("--limit", limit, "--tokens", 256)
+    limits = ("--limit", limit, "--tokens", tokens)
     bench = o1coder("bench", *problems, *limits, "--policy", spec, *agents, "--out", folder)
     if bench.returncode:
         return row | {"solved": "", "tokens": "", "errors": bench.stderr.strip()[-300:]}
@@ -133,6 +133,14 @@ def measured(spec: str, out: Path, limit: int) -> dict[str, Any]:
     row["solved"] = ", ".join(f"{name} {count} of {limit}" for name, count in counted.items())
     row["tokens"] = sum(one["usage"]["tokens"] for one in rows)
     return row | {"errors": sum(bool(one["error"]) for one in rows)}
+
+
+def own_problems(out: Path, limit: int) -> str:
+    """Writes so many of the tiny model's problems; returns the file."""
+    from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
+
+    write_rows(micro_rows({"test": limit}), out / "micro.jsonl")
+    return str(out / "micro.jsonl")
 
 
 def version_of(python: str, package: str) -> str:
@@ -160,16 +168,18 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="tiny", help="known name or folder")
+    parser.add_argument("--dtype", default="float32", help="of weights")
+    parser.add_argument("--problems", help="set or file; the tiny model's own by default")
     parser.add_argument("--gguf", help="file of the same model for llama.cpp")
     parser.add_argument("--limit", type=int, default=12, help="problems")
+    parser.add_argument("--tokens", type=int, default=256, help="budget of a problem")
     for name in PACKAGES:
         parser.add_argument(f"--{name}", metavar="PYTHON")
     given = vars(parser.parse_args())
     out, limit = given["out"], given["limit"]
     out.mkdir(parents=True, exist_ok=True)
-    from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
-
-    write_rows(micro_rows({"test": limit}), out / "micro.jsonl")
+    problems = ("--problems", given["problems"] or own_problems(out, limit))
+    dtype, tokens = given["dtype"], given["tokens"]
     folder = str(model_path(given["model"]))
     kept = out / "rows.jsonl"
     rows = [*read_rows(kept)]
@@ -180,12 +190,13 @@ def main() -> None:
             continue
         if python is None:
             version = version_of(sys.executable, "transformers")
-            row = measured(f"hf:{folder}?dtype=float32", out, limit)
+            row = measured(f"hf:{folder}?dtype={dtype}", out, problems, limit, tokens)
         else:
             model = given["gguf"] if server in OF_GGUF else folder
             version = version_of(python, PACKAGES[server])
-            with running(server, python, model, out / f"{server}.log") as address:
-                row = measured(f"openai:{address}?tries=2&timeout_s=120#{model}", out, limit)
+            with running(server, python, model, dtype, out / f"{server}.log") as address:
+                spec = f"openai:{address}?tries=2&timeout_s=120#{model}"
+                row = measured(spec, out, problems, limit, tokens)
         rows.append({"server": server, "version": version, **row})
         kept.write_text("".join(json.dumps(one) + "\n" for one in rows))
     print(table(rows))
