@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from o1coder_gym.errors import PromptTooLongError
 from o1coder_gym.policies.engine import Completion, Generate
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps.formats import Prompt, StepFormat
@@ -35,7 +36,8 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
     """Samples a thought and behind it an action, for all samples of all requests in two engine calls.
 
     The thought stands before the action in a proposal's text, where readers leave it out. Both are paid for;
-    token ids and log-probability are those of the action.
+    token ids and log-probability are those of the action. Behind a thought that fills the context the action
+    is empty.
 
     Args:
         engine: An engine with ``encode_thought(prompt)``: the ids up to an open thought, and the closing tag.
@@ -44,6 +46,7 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
 
     Raises:
         UsageError: When the model's template knows no thoughts.
+        PromptTooLongError: When a prompt alone does not fit the context.
         PolicyError: When the engine fails.
     """
     opened = [engine.encode_thought(request.prompt) for request in requests]
@@ -56,8 +59,8 @@ def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[
         for request, (ids, closing), completions in zip(requests, opened, engine.generate(asked), strict=True)
     ]
     # One call for the actions behind all thoughts: a call per thought would lose the batch.
-    acted = iter(engine.generate([one.action for group in thoughts for one in group]))
-    return [tuple(_proposal(one, next(acted)[0]) for one in group) for group in thoughts]
+    acted = iter(_acted(engine, [one.action for group in thoughts for one in group]))
+    return [tuple(_proposal(one, next(acted)) for one in group) for group in thoughts]
 
 
 def think_a_step(
@@ -148,6 +151,16 @@ def _thoughts(
         _Thought(f"{opening}\n{one.text.strip()}\n{closing}\n\n", one, action)
         for one, action in zip(completions, actions, strict=True)
     ]
+
+
+def _acted(engine: Any, actions: Sequence[Generate]) -> list[Completion]:
+    """Answers actions; empty where a thought has filled the context, for it was sampled and is paid for."""
+    try:
+        return [completion for (completion,) in engine.generate(actions)]
+    except PromptTooLongError:  # raised before anything is computed
+        if len(actions) == 1:
+            return [Completion("", (), 0, 0.0, "length")]
+        return [completion for one in actions for completion in _acted(engine, [one])]
 
 
 def _proposal(thought: _Thought, action: Completion) -> Proposal:

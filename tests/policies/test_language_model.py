@@ -1,6 +1,6 @@
 import pytest
 
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import PromptTooLongError, UsageError
 from o1coder_gym.policies import Completion, Counters, HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State
@@ -160,6 +160,24 @@ def test_a_thought_has_a_budget_of_its_own_and_is_no_part_of_the_step():
     assert [one.sampling.max_tokens for one in acting] == [45, 37]
     assert spelled(acting[0].prompt_ids).endswith("<think>\nAdd.\n</think>\n\n### Step 1 (define)\n")
     assert len({thinking.seed, *(one.seed for one in acting)}) == 3
+
+
+@pytest.mark.parametrize("texts", [["Add.", "Sum " * 30], ["Sum " * 30, "Add."], ["Sum " * 30, "Sum " * 40]])
+def test_a_thought_that_fills_the_context_is_paid_for(texts):
+    class Narrow(Thinking):
+        def generate(self, requests):
+            if any("Sum Sum" in spelled(one.prompt_ids) for one in requests):
+                raise PromptTooLongError("it does not fit")
+            return super().generate(requests)
+
+    engine = Narrow(texts, *[["a plan\n"]] * texts.count("Add."))
+    policy = LanguageModelPolicy(engine, think_tokens=200)
+    request = PolicyRequest(PROBLEM, ROOT, 2, Sampling(max_tokens=300), 7)
+    for text, proposal in zip(texts, policy.propose([request])[0], strict=True):
+        written = "" if text != "Add." else "a plan\n"
+        assert proposal.text == f"<think>\n{text.strip()}\n</think>\n\n### Step 1 (define)\n{written}"
+        assert proposal.tokens == len(text) + 1 + (len(written) + 1 if written else 0)
+        assert (proposal.finish, proposal.logprob) == (("stop", -1.0) if written else ("length", 0.0))
 
 
 def test_a_request_with_few_tokens_is_answered_without_a_thought():
