@@ -22,7 +22,8 @@ All rows of a problem are in one split; equal prefixes are merged.
 
 - Soft label: v.
 - Hard label: {hard}.
-- Pairs: siblings whose values differ by at least {margin:g}, each with at least {visits} visits.
+- Pairs: siblings whose values differ by at least {margin:g}, each with at least {visits} visits by the same
+  policy.
 - Paths: whole solutions whose program passed all tests of the search, and passed them again in a fresh run.
 
 | split | problems | prefixes | paths | problems with a path | pairs |

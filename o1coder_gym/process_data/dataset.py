@@ -10,7 +10,7 @@ from typing import Any
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.likeness.identity import split_of
 from o1coder_gym.problems.likeness.trained_on import keys_of
-from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, sibling_pairs
+from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, origin_of, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
 from o1coder_gym.process_data.uniting import united
 from o1coder_gym.runs.provenance import config_hash
@@ -127,6 +127,7 @@ def assembled(
         replace(row, split=split(row.state.problem_id))
         for row in labelled(united(prefixes, given), label_rule)
     ]
+    origins = {name: origin for name, source in sources.items() if (origin := origin_of(source)) is not None}
     return ProcessData(
         format=format,
         problems=tuple(known_problems.values()),
@@ -134,7 +135,7 @@ def assembled(
         paths=tuple(
             replace(path, split=split(path.state.problem_id)) for path in _united_paths(paths, dropped)
         ),
-        pairs=sibling_pairs(rows, pair_rule),
+        pairs=sibling_pairs(rows, pair_rule, origins),
         label_rule=label_rule,
         pair_rule=pair_rule,
         validation=validation,

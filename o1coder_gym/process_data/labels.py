@@ -6,12 +6,14 @@ each data set says which ones made it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from o1coder_gym.errors import UsageError
-from o1coder_gym.process_data.rows import PairRow, PrefixRow
+from o1coder_gym.process_data.rows import Found, PairRow, PrefixRow
 from o1coder_gym.types import State, Step
 
 ANY_OF = 8
@@ -20,6 +22,10 @@ ANY_OF = 8
 "Any of K completions" is a rule for a fixed K. A search comes to the more ends the longer it runs, and at
 last to a lucky one below every step; as a share the rule says the same for any budget, only surer.
 """
+
+_MODELS = ("policy", "scorer", "generator")
+_SETTINGS = ("agent", "format", "max_steps", "tests", "rollouts")
+"""What decides, in the configuration of a source, what becomes of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,37 +113,101 @@ def _credited(row: PrefixRow, kept: PrefixRow | None) -> PrefixRow:
     return replace(row, soft=max(row.soft, kept.soft), hard=max(row.hard, kept.hard))
 
 
-def sibling_pairs(rows: Sequence[PrefixRow], rule: PairRule) -> tuple[PairRow, ...]:
+@dataclass(frozen=True, slots=True)
+class _Sibling:
+    """A step as it is compared: visits and value of what each origin of values found of it."""
+
+    row: PrefixRow
+    found: Mapping[str, tuple[int, float]]
+
+
+def sibling_pairs(
+    rows: Sequence[PrefixRow], rule: PairRule, origins: Mapping[str, str] | None = None
+) -> tuple[PairRow, ...]:
     """Returns all pairs of siblings (Eq. 4) whose values differ by the margin, in the order of the rows.
+
+    Siblings are compared by what the same policy found of both, where several contributed: v is what becomes
+    of a step under a policy, so that of two steps which two policies came to the better policy's would win.
 
     Args:
         rows: Labelled prefixes, each state once.
         rule: See `PairRule`; values are soft labels, which are v unless a label was corrected.
+        origins: By source, what its values were estimated with, see `origin_of`; a source that is not in it
+            is an origin of its own.
     """
     # By parent: only steps taken in the same state compete with each other.
-    families: dict[State, list[PrefixRow]] = {}
+    families: dict[State, list[_Sibling]] = {}
     for row in rows:
         if row.visits >= rule.visits:
             parent = State(row.state.problem_id, row.state.steps[:-1])
-            families.setdefault(parent, []).append(row)
-    pairs = []
-    for parent, siblings in families.items():
-        for one, other in combinations(siblings, 2):
-            win, lose = (one, other) if one.soft >= other.soft else (other, one)
-            # 1e-9: a margin of 0.2 includes 0.7 − 0.5, whatever the last binary digit says
-            if win.soft - lose.soft >= rule.margin - 1e-9:
-                pairs.append(_pair(parent, win, lose))
-    return tuple(pairs)
+            families.setdefault(parent, []).append(_Sibling(row, _by_origin(row, origins or {})))
+    pairs = (
+        _pair(parent, one, other, rule)
+        for parent, siblings in families.items()
+        for one, other in combinations(siblings, 2)
+    )
+    return tuple(pair for pair in pairs if pair is not None)
 
 
-def _pair(parent: State, win: PrefixRow, lose: PrefixRow) -> PairRow:
+def origin_of(source: Mapping[str, Any]) -> str | None:
+    """Returns what names the policy, the search and the tests that a source's values were estimated with.
+
+    Two runs of one origin differ in problems, seeds and budgets alone. None where the source does not say.
+
+    Args:
+        source: As `experiments.sources.search_source` makes it: ``config`` and ``contents``.
+    """
+    config, contents = source.get("config"), source.get("contents") or {}
+    if not isinstance(config, Mapping) or "policy" not in config:
+        return None
+    # Models by what they hold: a folder keeps its name when another model is saved there.
+    named = {name: contents.get(config.get(name), config.get(name)) for name in _MODELS}
+    return json.dumps(named | {name: config.get(name) for name in _SETTINGS}, sort_keys=True)
+
+
+def _by_origin(row: PrefixRow, origins: Mapping[str, str]) -> dict[str, tuple[int, float]]:
+    parts = row.found or (Found("+".join(row.sources), row.visits, row.soft, row.ends, row.passing),)
+    found: dict[str, tuple[int, float]] = {}
+    for part in parts:
+        names = part.source.split("+")  # rows of earlier versions may name several at once
+        origin = "+".join(dict.fromkeys(origins.get(name, name) for name in names))
+        visits, value = found.get(origin, (0, 0.0))
+        total = visits + part.visits
+        found[origin] = total, (visits * value + part.visits * part.value) / total
+    # All of one origin: the label itself, whatever corrected or weighed it.
+    return dict.fromkeys(found, (row.visits, row.soft)) if len(found) == 1 else found
+
+
+def _pair(parent: State, one: _Sibling, other: _Sibling, rule: PairRule) -> PairRow | None:
+    """Returns the pair that two siblings make; None where they are not told apart."""
+    shared = one.found.keys() & other.found.keys()
+    # Each origin weighs for both what the less visited step has of it: with weights of their own the mix of
+    # policies would decide (Simpson's paradox).
+    weights = {name: min(one.found[name][0], other.found[name][0]) for name in shared}
+    visits = sum(weights.values())
+    if visits < rule.visits:
+        return None
+    valued = ((_value(sibling, weights), sibling) for sibling in (one, other))
+    (value, win), (least, lose) = sorted(valued, key=lambda pair: -pair[0])
+    # 1e-9: a margin of 0.2 includes 0.7 − 0.5, whatever the last binary digit says
+    if value - least < rule.margin - 1e-9:
+        return None
     return PairRow(
         state=parent,
-        chosen=win.state.steps[-1],
-        rejected=lose.state.steps[-1],
-        chosen_value=win.soft,
-        rejected_value=lose.soft,
-        visits=min(win.visits, lose.visits),
-        split=win.split,
-        sources=tuple(sorted({*win.sources, *lose.sources})),
+        chosen=win.row.state.steps[-1],
+        rejected=lose.row.state.steps[-1],
+        chosen_value=value,
+        rejected_value=least,
+        visits=visits,
+        split=win.row.split,
+        sources=tuple(sorted({*win.row.sources, *lose.row.sources})),
     )
+
+
+def _value(sibling: _Sibling, weights: Mapping[str, int]) -> float:
+    """Returns the value of a step over shared origins."""
+    if len(sibling.found) == 1:
+        return next(iter(sibling.found.values()))[1]
+    found = sum(weight * sibling.found[name][1] for name, weight in weights.items()) / sum(weights.values())
+    # a label that tests corrected upwards stays so
+    return max(found, sibling.row.soft) if sibling.row.soft > sibling.row.value else found

@@ -84,6 +84,68 @@ def test_pairs_are_siblings_with_margin_and_visits() -> None:
     assert len(data(*rows, pair_rule=PairRule(0.2, 1)).pairs) == 3
 
 
+def made_by(policy: str, seed: int = 0, weights: str = "w", **config: object) -> dict[str, object]:
+    """A source as a search writes it."""
+    plan = {"policy": policy, "seeds": [seed], "task_ids": [str(seed)], **config}
+    return {"config": plan, "contents": {policy: weights}}
+
+
+def two_runs(one: object, other: object, *rows: PrefixRow) -> list[tuple[str, str, float, int]]:
+    """Returns the pairs of rows of a run and of another one: chosen, rejected, margin, visits."""
+    found = assembled("pseudocode", [Problem("p", "p?", "f")], rows, (), sources={"run": one, "other": other})
+    return [
+        (pair.chosen.text, pair.rejected.text, round(pair.margin, 9), pair.visits) for pair in found.pairs
+    ]
+
+
+def test_steps_that_two_policies_came_to_are_no_pair() -> None:
+    rows = prefix("a", value=0.9), prefix("b", value=0.1, source="other")
+    base, later = made_by("hf:base"), made_by("hf:RUN/rl", weights="v")
+    assert two_runs(base, later, *rows) == []
+    # nor are those of runs of which nothing is known, or under other tests, or of a folder saved anew
+    assert two_runs({"seed": 0}, {"seed": 0}, *rows) == []
+    assert two_runs(base, made_by("hf:base", tests=9), *rows) == []
+    assert two_runs(base, made_by("hf:base", weights="v"), *rows) == []
+    # another seed, or another name of the same weights, is the same policy
+    assert two_runs(base, made_by("hf:base", 1), *rows) == [("a", "b", 0.8, 1)]
+    assert two_runs(base, made_by("hf:copy"), *rows) == [("a", "b", 0.8, 1)]
+
+
+def test_siblings_are_compared_by_what_the_same_policy_found_of_both() -> None:
+    base, later = made_by("hf:base"), made_by("hf:RUN/rl", weights="v")
+    rows = [
+        prefix("a", value=0.2, visits=2),
+        prefix("a", value=0.8, visits=8, source="other"),  # 0.68 over both
+        prefix("b", value=0.5, visits=6),
+    ]
+    assert two_runs(base, later, *rows) == [("b", "a", 0.3, 2)]
+    # with equal weights under each: b is better under both, whatever the mix
+    rows += [prefix("b", value=1.0, visits=2, source="other")]
+    assert two_runs(base, later, *rows) == [("b", "a", 0.25, 4)]
+    assert two_runs(base, made_by("hf:base", 1), *rows) == []  # one policy: 0.68 and 0.625
+
+
+def test_a_corrected_label_is_compared_across_runs_too() -> None:
+    base, later = made_by("hf:base"), made_by("hf:RUN/rl", weights="v")
+    rows = [
+        prefix("a", value=0.0, visits=2),
+        prefix("a", value=0.0, visits=2, source="other"),
+        prefix("c", "a", value=1.0, passing=1, visits=2),  # where a repair kept it
+        prefix("b", value=0.5, visits=2),
+    ]
+    pairs = two_runs(base, later, *rows)
+    assert ("b", "a", 0.5, 2) in pairs
+    kept = assembled(
+        "pseudocode",
+        [Problem("p", "p?", "f")],
+        rows,
+        (),
+        label_rule=LabelRule(credit_kept=True),
+        sources={"run": base, "other": later},
+    )
+    assert ("a", "b") in [(pair.chosen.text, pair.rejected.text) for pair in kept.pairs]
+
+
 def test_merging_averages_by_visits_and_labels_anew() -> None:
     one = data(prefix("a", value=1.0, visits=1, passing=1), source="run")
     two = data(prefix("a", value=0.2, visits=3, source="other"), source="other")
