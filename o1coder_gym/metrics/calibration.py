@@ -24,8 +24,8 @@ class Calibration:
         temperature: τ of σ(z / τ), > 0; read by ``"temperature"``.
         logits: Knots, ascending; read by ``"isotonic"``.
         scores: Score at each knot, ascending, in [0, 1].
-        fitted_on: The data's hash, its ``split`` and ``problems``; empty if not known. What is measured on
-            those problems is not a measure of the calibration.
+        fitted_on: The data's hash, its ``split``, ``problems`` by id and ``questions`` by key; empty if not
+            known. What is measured on those problems is not a measure of the calibration.
     """
 
     method: str = "none"

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.problems.likeness.identity import split_of
+from o1coder_gym.problems.likeness.identity import question_key, split_of
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, origin_of, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
@@ -64,6 +64,10 @@ class ProcessData:
     def learned_keys(self) -> set[str]:
         """Returns the keys of the questions that are trained on, see `problems.likeness.trained_on`."""
         return keys_of(self.of_split("train").problems)
+
+    def question_keys(self) -> dict[str, str]:
+        """Returns by task id what problems of one question share, whatever they are named: `question_key`."""
+        return {problem.task_id: question_key(problem) for problem in self.problems}
 
     def of_split(self, split: str) -> ProcessData:
         """Returns the part that belongs to one split; rules, sources and drops stay."""

@@ -62,12 +62,16 @@ def calibrate(
     problems = {problem.task_id: problem for problem in part.problems}
     logits = np.asarray(scorer.logits([(problems[row.state.problem_id], row.state) for row in part.prefixes]))
     targets = np.asarray([row.soft if soft else row.hard for row in part.prefixes], float)
-    chosen = _half(part.prefixes)
+    keys = part.question_keys()
+    questions = {keys[name] for name in _half(part.prefixes)}
+    # All names of a question are on one side: it would be fitted on under one, and measured under another.
+    chosen = {row.state.problem_id for row in part.prefixes if keys[row.state.problem_id] in questions}
     # Split by problem, not by row: prefixes of one problem share steps, and would leak into the measure.
     inside = np.asarray([row.state.problem_id in chosen for row in part.prefixes])
     fitted = fit(method, logits[inside].tolist(), targets[inside].tolist())
     if fitted != UNCALIBRATED:  # what is fitted to nothing can be measured on everything
         fitted_on = {"data": data_hash(data), "split": split, "problems": sorted(chosen)}
+        fitted_on["questions"] = sorted(questions)
         fitted = replace(fitted, fitted_on=fitted_on)
     write_calibration(model, fitted)
     hard = np.asarray([row.hard for row in part.prefixes], float)[~inside]
@@ -80,8 +84,12 @@ def calibrate(
 
 
 def unseen(data: ProcessData, calibration: Calibration) -> ProcessData:
-    """Returns the rows of problems that a calibration was not fitted on; only those can measure it."""
-    seen = set(calibration.fitted_on.get("problems", ()))
+    """Returns the rows of problems that a calibration was not fitted on, under whatever name.
+
+    Only those can measure it. Calibrations of earlier versions know names alone.
+    """
+    names, questions = (set(calibration.fitted_on.get(of, ())) for of in ("problems", "questions"))
+    seen = {name for name, key in data.question_keys().items() if name in names or key in questions}
     return replace(
         data,
         problems=tuple(problem for problem in data.problems if problem.task_id not in seen),

@@ -16,8 +16,22 @@ from o1coder_gym.prm.calibration import read_calibration
 from o1coder_gym.prm.scorer import ModelScorer
 from o1coder_gym.prm.training.calibrating import calibrate, unseen
 from o1coder_gym.prm.training.trainer import train_prm
-from o1coder_gym.process_data import ProcessData
+from o1coder_gym.process_data import ProcessData, write_data
 from o1coder_gym.process_data.store import data_hash
+
+
+@pytest.fixture(scope="module")
+def process_data(process_data: ProcessData) -> ProcessData:
+    """The task, each problem with a question of its own."""
+    asked = (replace(one, prompt=f"{one.prompt} {one.task_id}") for one in process_data.problems)
+    return replace(process_data, problems=tuple(asked))
+
+
+@pytest.fixture(scope="module")
+def data(process_data: ProcessData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder, process_data)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +64,45 @@ def test_it_is_measured_on_other_problems(
     assert all(0 <= value <= 1 for value in (*report.auc, *report.error))
     if method == "temperature":
         assert report.auc[0] == report.auc[1]
+
+
+def renamed(data: ProcessData) -> ProcessData:
+    """Returns the same problems under other names."""
+    rows = {
+        kind: tuple(
+            replace(row, state=replace(row.state, problem_id=f"again/{row.state.problem_id}"))
+            for row in getattr(data, kind)
+        )
+        for kind in ("prefixes", "paths", "pairs")
+    }
+    problems = tuple(replace(one, task_id=f"again/{one.task_id}") for one in data.problems)
+    return replace(data, problems=problems, **rows)
+
+
+def test_a_problem_is_on_one_side_under_all_its_names(
+    trained: Path, process_data: ProcessData, tmp_path: Path
+) -> None:
+    again = renamed(process_data)
+    write_data(
+        tmp_path,
+        replace(
+            process_data,
+            problems=process_data.problems + again.problems,
+            prefixes=process_data.prefixes + again.prefixes,
+        ),
+    )
+    calibrate(trained, tmp_path, "temperature", "all")
+    kept = read_calibration(trained)
+    seen = set(kept.fitted_on["problems"])
+    assert {name.removeprefix("again/") for name in seen if name.startswith("again/")} == {
+        name for name in seen if not name.startswith("again/")
+    }
+    left = {problem.task_id for problem in unseen(process_data, kept).problems}
+    assert left == {problem.task_id for problem in process_data.problems} - seen
+    assert {problem.task_id for problem in unseen(again, kept).problems} == {f"again/{name}" for name in left}
+    # an earlier version's file knows names alone
+    known = {name: value for name, value in kept.fitted_on.items() if name != "questions"}
+    assert {one.task_id for one in unseen(process_data, replace(kept, fitted_on=known)).problems} == left
 
 
 def test_search_sees_the_calibration_at_once(trained: Path, data: Path) -> None:
