@@ -102,6 +102,26 @@ def test_report_names_every_problem_and_every_failure():
     assert "- **policy**: `scripted:x`" in report
 
 
+def test_each_set_and_budget_has_a_grid_of_its_own_problems():
+    rows = [
+        replace(one, problems=name, task_id=f"{name}/{one.task_id}", budget=Budget(tokens=limit))
+        for name in ("easy", "hard")
+        for limit in (256, 512)
+        for one in ROWS
+    ]
+    _, *grids = markdown_report("two sets", rows, {}, {"easy/p/1": "1.html"}).split("### ")
+    heads, cells = zip(*(grid.split("\n\n", 1) for grid in grids), strict=True)
+    assert heads == tuple(f"{name}, {limit} tokens" for name in ("easy", "hard") for limit in (256, 512))
+    for name, grid in zip(("easy", "easy", "hard", "hard"), cells, strict=True):
+        link = "[easy/p/1](1.html)" if name == "easy" else "hard/p/1"
+        assert grid.strip().splitlines()[:4] == [
+            "| problem | greedy | mcts:width=4 |",
+            "| --- | --- | --- |",
+            f"| {link} | solved | solved |",
+            f"| {name}/p/2 | wrong answer | error |",
+        ]
+
+
 def untested(agent: str = "greedy", outcome: Outcome | None = Outcome.NO_TESTS) -> ResultRow:
     return replace(row("p/3", agent, Outcome.WRONG_ANSWER, 100), outcome=outcome, passed=0, total=0)
 

@@ -1,17 +1,17 @@
-"""Results as report.md: the run's settings, a row per setting, and a grid with a row per problem."""
+"""Results as report.md: the run's settings, a row per setting, and grids with a row per problem."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from o1coder_gym.metrics.estimates import ROUGH_LEGEND
 from o1coder_gym.reporting.results.notes import failed_note, missing_note, overdrawn_note, untested_note
 from o1coder_gym.reporting.results.rows import ResultRow, Setting
-from o1coder_gym.reporting.results.summaries import AgentSummary, group, summarize
-from o1coder_gym.reporting.results.words import share_words
+from o1coder_gym.reporting.results.summaries import AgentSummary, group, labels, summarize
+from o1coder_gym.reporting.results.words import budget_words, share_words
 
 HEADINGS = ("agent", "solved", "%, 95 % int.", "tests", "code", "tokens", "spent", "calls", "runs", "latency")
 LEGEND = (
@@ -27,7 +27,9 @@ def markdown_report(
     config: Mapping[str, Any],
     pages: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Writes report.md: the run's settings, a row per setting, and a grid with a row per problem.
+    """Writes report.md: the run's settings, a row per setting, and grids with a row per problem.
+
+    There is a grid for each problem set and budget, with the agents beside each other.
 
     Args:
         title: First line.
@@ -48,10 +50,7 @@ def markdown_report(
         lines += ["", note]
     if capped := [summary.agent for summary in summaries if summary.capped]:
         lines += ["", f"Ended by themselves, at a cap of their own, with budget left: {', '.join(capped)}."]
-    lines += ["", "## By problem", ""]
-    lines += _markdown_table(
-        ("problem", *(summary.agent for summary in summaries)), _grid(rows, summaries, pages)
-    )
+    lines += ["", "## By problem", *_grids(rows, [summary.setting for summary in summaries], pages)]
     failed = [row for row in rows if row.error]
     if failed:
         lines += ["", "## Without an answer", ""]
@@ -75,19 +74,30 @@ def _cells(summary: AgentSummary) -> tuple[str, ...]:
     )
 
 
-def _grid(
-    rows: Sequence[ResultRow], summaries: Sequence[AgentSummary], pages: Mapping[str, str]
-) -> list[tuple[str, ...]]:
+def _grids(rows: Sequence[ResultRow], settings: Sequence[Setting], pages: Mapping[str, str]) -> Iterator[str]:
+    """Yields the lines of a grid for each problem set and budget: a column per setting, a row per problem."""
     columns: dict[Setting, dict[str, list[str]]] = {}
     for setting, found in group(rows).items():
         cells = columns.setdefault(setting, {})
         for row in found:
             cell = "solved" if row.solved else (row.outcome or row.missing).replace("_", " ")
             cells.setdefault(row.task_id, []).append(cell)
-    shown = [columns[summary.setting] for summary in summaries]
-    tasks = dict.fromkeys(row.task_id for row in rows)
-    names = {task: f"[{task}]({pages[task]})" if task in pages else task for task in tasks}
-    return [(names[task], *(", ".join(cells.get(task, [])) for cells in shown)) for task in tasks]
+    tasks = {row.task_id: row.task_id for row in rows}
+    tasks |= {task: f"[{task}]({page})" for task, page in pages.items() if task in tasks}
+    parts: dict[str, list[Setting]] = {}
+    for setting in settings:
+        parts.setdefault(f"{setting.problems}, {budget_words(setting.budget)}", []).append(setting)
+    for name, part in parts.items():
+        if len(parts) > 1:
+            yield from ("", f"### {name}")
+        shown, named = [columns[setting] for setting in part], labels(part)
+        grid = [
+            (named_task, *(", ".join(cells.get(task, [])) for cells in shown))
+            for task, named_task in tasks.items()
+            if any(task in cells for cells in shown)
+        ]
+        yield ""
+        yield from _markdown_table(("problem", *(named[setting] for setting in part)), grid)
 
 
 def _markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
