@@ -8,6 +8,7 @@ import os
 import random
 import re
 import time
+import weakref
 import zlib
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -115,6 +116,8 @@ class Servers:
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:  # OSError: of certificates
             raise UsageError(f"the environment's proxy or certificates cannot be used: {error}") from error
+        # A policy is seldom closed by its user: its connections end with it, at the latest with the process.
+        weakref.finalize(self, self._client.close)
 
     def check(self) -> None:
         """Asks the servers whether they are there, until one is, whatever it says.

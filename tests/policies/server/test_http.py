@@ -1,5 +1,6 @@
 """HTTP as gateways, proxies and environments have it: an address is asked, or refused in one sentence."""
 
+import gc
 import json
 import re
 import socket
@@ -254,6 +255,17 @@ def test_a_server_that_says_at_once_for_ever_is_not_asked_in_a_burst(wire):
         servers.post("chat/completions", {})
     assert time.monotonic() - begun >= 0.2  # twice the mean, with jitter at least half of it
     servers.close()
+
+
+def test_connections_end_with_the_pool():
+    servers = Servers(
+        ["http://localhost:1"], headers={}, connections=1, timeout_s=5.0, tries=1, backoff_s=0.0
+    )
+    client = servers._client
+    assert not client.is_closed
+    del servers
+    gc.collect()
+    assert client.is_closed
 
 
 def test_a_date_to_wait_for_is_of_the_servers_clock():
