@@ -89,7 +89,11 @@ def running(server: str, python: str, model: str, dtype: str, log: Path) -> Iter
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:  # one that is computing may not listen
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 400) -> None:
@@ -195,7 +199,7 @@ def main() -> None:
             model = given["gguf"] if server in OF_GGUF else folder
             version = version_of(python, PACKAGES[server])
             with running(server, python, model, dtype, out / f"{server}.log") as address:
-                spec = f"openai:{address}?tries=2&timeout_s=120#{model}"
+                spec = f"openai:{address}?tries=2&timeout_s=900#{model}"
                 row = measured(spec, out, problems, limit, tokens)
         rows.append({"server": server, "version": version, **row})
         kept.write_text("".join(json.dumps(one) + "\n" for one in rows))
