@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from o1coder_gym.errors import PolicyError, PromptTooLongError, UsageError
 from o1coder_gym.policies.engine import Completion, Counters, Generate, Meter
-from o1coder_gym.policies.server.abilities import CONTINUATIONS, PROBE, Abilities, Continuation
+from o1coder_gym.policies.server.abilities import CONTINUATIONS, PROBE, Abilities, Continuation, is_model
 from o1coder_gym.policies.server.http import Refused, Servers, own_key
 from o1coder_gym.policies.server.replies import (
     CountTokens,
@@ -78,6 +78,9 @@ DEFAULTS = OpenAISettings()
 _TAIL = 8
 """Tokens at a prompt's end that show whether it opens a thought; few, so that most prompts share them."""
 
+_NAMES = 8
+"""Names of answering models that are told; a server that has a new one for each answer tells nothing."""
+
 _TOO_LONG = re.compile(
     r"context.?(length|size|window|limit)|(prompt|input|request).{0,20}too (long|large)"
     r"|(exceed|more than|maximum).{0,40}input tokens|max_new_tokens.{0,10} must be <=",
@@ -126,6 +129,7 @@ class OpenAIEngine:
         # Texts between steps, and the ends of prompts, are few and recur: each is sent to the server's
         # tokenizer once.
         self._joints: dict[str, tuple[int, ...]] = {}
+        self._answering: set[str] = set()
         self._tails: dict[tuple[int, ...], str] = {}
 
     @property
@@ -237,6 +241,7 @@ class OpenAIEngine:
             turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Say: ready"}]
             body |= {"messages": turns, "logprobs": True, **self._template_arguments}
         answer = self._ask(path, body)
+        self._note_model(answer.get("model"))
         said = [read_choice(choice) for choice in answer.get("choices") or ()]
         self._note(
             choices=self._abilities.choices and len(said) != 1,
@@ -258,6 +263,7 @@ class OpenAIEngine:
                     raise PromptTooLongError(str(error)) from error
                 raise
             new, usage = self._read(path, answer, request)
+            self._note_model(answer.get("model"))
             new = _charged(new, body["n"])
             # Some servers ignore n silently: from now on each continuation is a request of its own.
             if len(new) == 1 < body["n"]:
@@ -321,6 +327,18 @@ class OpenAIEngine:
         if told := after.told(before):
             warnings.warn(f"{self._model}: {told}", UserWarning, stacklevel=2)
         return True
+
+    def _note_model(self, answering: Any) -> None:
+        """Says once where another model answers: a server that has loaded one gives it under every name."""
+        if not isinstance(answering, str) or not answering.isprintable() or answering in self._answering:
+            return
+        if len(self._answering) >= _NAMES:
+            return
+        self._answering.add(answering)
+        self._note(model=answering)
+        if not is_model(self._model, answering):
+            told = f"{self._model!r} was asked for, and the server answers as {answering!r}"
+            warnings.warn(told, UserWarning, stacklevel=2)
 
     def _note(self, **known: Any) -> None:
         with self._lock:

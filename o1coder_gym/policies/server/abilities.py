@@ -64,6 +64,7 @@ class Abilities:
         left_out: Parameters that it refuses.
         logprobs: Whether it returns log-probabilities.
         usage: Whether it returns numbers of tokens.
+        model: What it calls the model that answers.
     """
 
     tokens: bool | None = None
@@ -75,6 +76,7 @@ class Abilities:
     left_out: tuple[str, ...] = ()
     logprobs: bool | None = None
     usage: bool | None = None
+    model: str | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Returns a JSON-able dict."""
@@ -122,6 +124,17 @@ class Abilities:
         if new := [name for name in self.left_out if name not in before.left_out]:
             return f"the server refuses {', '.join(new)}; left out from now on"
         return ""
+
+
+def is_model(asked: str, answering: str) -> bool:
+    """Whether a server's name of a model may be that of the model that was asked for.
+
+    Servers add dates, folders and types of weights to a name, or leave the owner out.
+    """
+    one, other = (
+        name.rstrip("/").rpartition("/")[2].lower().removesuffix(".gguf") for name in (asked, answering)
+    )
+    return one in other or other in one
 
 
 def merged(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """HTTP as gateways, proxies and environments have it: an address is asked, or refused in one sentence."""
 
 import gc
+import itertools
 import json
 import re
 import socket
@@ -255,6 +256,46 @@ def test_a_server_that_says_at_once_for_ever_is_not_asked_in_a_burst(wire):
         servers.post("chat/completions", {})
     assert time.monotonic() - begun >= 0.2  # twice the mean, with jitter at least half of it
     servers.close()
+
+
+def answering(*names):
+    """Answers with one name of a model after the other."""
+    left = itertools.cycle(names)
+    return lambda *_: response(json.dumps(json.loads(GOOD) | {"model": next(left)}).encode())
+
+
+def asked(base, times):
+    engine = OpenAIEngine([f"{base}/v1"], "owner/Coder-0.5B", OpenAISettings(api="chat", parallel=1, tries=1))
+    policy = LanguageModelPolicy(engine, VANILLA)
+    try:
+        for _ in range(times):
+            policy.propose([PolicyRequest(PROBLEM, State("t/0"))])
+        return engine.abilities().model
+    finally:
+        engine.close()
+
+
+def test_another_model_that_answers_is_told_once(wire):
+    names = ["Other-7B", "Other-7B", "owner/Coder-0.5B", "Other-7B"]
+    with pytest.warns(
+        UserWarning, match="'owner/Coder-0.5B' was asked for, .* answers as 'Other-7B'"
+    ) as told:
+        asked(wire(answering(*names)).base, 3)
+    assert len(told) == 1
+    endless = [f"name {number}" for number in range(100)]
+    with pytest.warns(UserWarning, match="answers as 'name ") as told:
+        asked(wire(answering(*endless)).base, 30)
+    assert len(told) == 8
+
+
+@pytest.mark.parametrize("name", ["coder-0.5b-2026-11-01", "/models/Coder-0.5B.gguf", "owner/Coder-0.5B/"])
+def test_another_name_of_the_model_is_not_told(wire, name):
+    assert asked(wire(answering(name)).base, 2) == name
+
+
+@pytest.mark.parametrize("name", [None, 7, "", "\x1b[31mred", ["m"]])
+def test_what_is_no_name_is_left_out(wire, name):
+    assert not asked(wire(answering(name)).base, 2)
 
 
 def test_connections_end_with_the_pool():
