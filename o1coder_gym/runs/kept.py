@@ -10,7 +10,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
-from pathlib import Path
 from threading import Lock
 from typing import Generic, ParamSpec, TypeAlias, TypeVar
 

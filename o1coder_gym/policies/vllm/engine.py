@@ -138,6 +138,8 @@ class VLLMEngine:
         asked = time.monotonic()
         if self._broken or self._batch.failed:
             raise PolicyError("vLLM failed in an earlier request; continue a run folder with --resume")
+        if not requests:  # nothing would join the batch, so nothing would end either
+            return []
         failure = importlib.import_module("vllm.exceptions").VLLMError
         prompts = [{"prompt_token_ids": list(one.prompt_ids)} for one in requests for _ in range(one.n)]
         samplings = [_sampling(one, sample, self._ends) for one in requests for sample in range(one.n)]

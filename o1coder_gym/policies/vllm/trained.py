@@ -80,8 +80,14 @@ class TrainedVLLM(VLLMEngine):
         request = importlib.import_module("vllm.lora.request").LoRARequest(
             f"policy-{number}", number, str(folder)
         )
-        self._change(lambda engine: engine.llm_engine.add_lora(request))
-        self._adapter = request
+
+        def replace(engine: Any) -> None:
+            engine.llm_engine.add_lora(request)
+            # Here, not when this call returns: calls that wait for their turn join right behind it, and the
+            # earlier adapters are gone.
+            self._adapter = request
+
+        self._change(replace)
 
     def _change(self, change: Callable[[Any], object]) -> None:
         """Changes weights, and drops what was computed with the earlier ones."""
