@@ -392,6 +392,8 @@ class OpenAIEngine:
         return "completions", body | {
             "prompt": list(request.prompt_ids),
             "stop": list(request.prompt.stop),
+            # What ends a thought may be a control token: not shown, it would stop nothing.
+            "skip_special_tokens": False,
             "top_k": sampling.top_k or -1,
             "repetition_penalty": 1.0,  # else a server may take one from the model's own configuration
             "logprobs": 0 if self._settings.logprobs else None,

@@ -234,6 +234,8 @@ def _sampling(request: Generate, sample: int, ends: list[int]) -> Any:
         max_tokens=request.sampling.max_tokens,
         stop=list(request.prompt.stop),
         stop_token_ids=ends,
+        # What ends a thought may be a control token: vLLM looks for stop strings in what it does not skip.
+        skip_special_tokens=False,
         logprobs=0,
         extra_args=request.draw_args(sample),
     )
