@@ -117,6 +117,15 @@ CHOICES = {
     "behind text, usage after": (f"Here: {fence(ADD)}Use:\n{fence('print(add(1, 2))')}", ADD),
     "a class with the method": (fence(CLASS) + fence("Solution().add(1, 2)"), CLASS),
     "a lambda": (fence("add = lambda a, b: a + b") + fence("add(1, 2)"), "add = lambda a, b: a + b"),
+    "usage that gives the name away": (fence(ADD) + fence("add = add(1, 2)\nprint(add)"), ADD),
+    "a lambda that calls itself": (
+        fence("add = lambda a, b: add(b, a) if a < b else a + b") + fence("print(add(1, 2))"),
+        "add = lambda a, b: add(b, a) if a < b else a + b",
+    ),
+    "a function of another module": (
+        fence("import operator\nadd = operator.add") + fence("print(add(1, 2))"),
+        "import operator\nadd = operator.add",
+    ),
     "a broken repetition": (fence(ADD) + "Again:\n" + f"```python\n{BROKEN}", ADD),
     "a session after": (fence(ADD) + fence(">>> add(1, 2)\n3", "pycon"), ADD),
     "only a session label": (fence(ADD, "pycon"), ADD),
