@@ -150,7 +150,7 @@ def file_hashes(*names: str | None) -> dict[str, str]:
     """
     files = {name: Path(name) for name in filter(None, names)}
     files |= {name: artefact_path(name) / CALIBRATION for name in files if name.startswith("prm:")}
-    return {name: content_hash(file.read_bytes()) for name, file in files.items() if file.is_file()}
+    return {name: content_hash(file.read_bytes()) for name, file in files.items() if os.path.isfile(file)}
 
 
 def _hash_of(path: Path) -> str | None:

@@ -76,7 +76,8 @@ def test_an_artefact_is_found_whatever_its_folder_is_called(tmp_path: Path) -> N
 
 def test_a_value_too_long_for_a_path_is_none() -> None:
     arguments = json.dumps({"system": "Answer in short. " * 40})
-    assert input_hashes(f"hf:tiny?template_arguments={arguments}", "x" * 5000) == {}
+    names = f"hf:tiny?template_arguments={arguments}", f"own.py:make?words={arguments}", "x" * 5000
+    assert input_hashes(*names) == file_hashes(*names) == {}
 
 
 def test_files_are_those_named_and_the_calibration_of_a_scorer(tmp_path: Path) -> None:
