@@ -53,7 +53,7 @@ class OpenAISettings:
         logprobs: 1 asks for log-probabilities, 0 does not (some hosted models refuse them).
         seeds: 1 sends each request's seed, 0 does not (vLLM is faster without, on a CPU also safer).
         draws: ``server``: the server draws tokens its own way; ``own``: a vLLM server that was started with
-            `vllm_draws.OwnDraws` draws them as this project's engines do, which is faster and repeatable.
+            `policies.vllm.draws:OwnDraws` draws them as this project's engines do, which is faster and repeatable.
         template_arguments: What the chat template is given beside the messages, for instance
             ``{"enable_thinking": false}``; ``reasoning_effort`` goes to the server itself too.
     """
