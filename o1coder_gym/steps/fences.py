@@ -15,7 +15,8 @@ from itertools import islice
 from o1coder_gym.steps.source import does_something, parsed
 
 _OPENING = re.compile(
-    r"(?:^(?P<margin>(?:[ \t]*>[ \t]?)*[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
+    # One class for quotes and blanks: parts that share blanks took exponential time for "> > > …".
+    r"(?:^(?P<margin>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
     r"|(?<=[^\s`~])[ \t]*(?=(?:`{3,}|~{3,})(?i:python|py)[\d.]*[ \t\r]*\n))"
     r"(?P<fence>`{3,}(?=[^`\n]*\n)|~{3,})[ \t]*(?P<info>[^\n]*)\n",
     re.M,

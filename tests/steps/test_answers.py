@@ -217,6 +217,15 @@ def cases(*tables):
     return [pytest.param(*case, id=name) for table in tables for name, case in table.items()]
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("mark", ["> ", ">\t", " > ", "- ", "1. "])
+def test_marks_without_end_are_read_at_once(mark):
+    text = f"{mark * 5000}x\n"
+    assert is_prose(VANILLA, text)
+    assert VANILLA.boundary(f"```python\n{text}") is None
+    assert VANILLA.parse(f"{text}{fence(ADD)}", "add").text == ADD
+
+
 @pytest.mark.parametrize(("text", "program"), cases(FENCES, CHOICES, BARE, THOUGHTS))
 def test_the_program_in_an_answer(text, program):
     assert VANILLA.parse(text, "add") == Step(ActionType.CODE, program)
