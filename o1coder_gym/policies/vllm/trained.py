@@ -100,8 +100,8 @@ class TrainedVLLM(VLLMEngine):
 
             try:
                 self._batch.alone(engine, work)
-            except (RuntimeError, ValueError, KeyError, AttributeError, OSError) as error:
-                # Half of the weights may be new.
+            except Exception as error:
+                # Whatever it raises, an assertion about shapes for instance: half of the weights may be new.
                 self._broken = True
                 said = " ".join(str(error).split())[:300]
                 raise PolicyError(f"vLLM refused the new weights: {type(error).__name__}: {said}") from error

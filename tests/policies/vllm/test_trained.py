@@ -72,7 +72,6 @@ def trained(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> TrainedVLLM:
     monkeypatch.setattr(engine, "require", lambda *_: None)
     # Records alone: what vLLM would make of them is the machine's part.
     monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(SamplingParams=dict))
-    monkeypatch.setitem(sys.modules, "vllm.exceptions", SimpleNamespace(VLLMError=RuntimeError))
     request = SimpleNamespace(LoRARequest=lambda name, *_: name)
     monkeypatch.setitem(sys.modules, "vllm.lora.request", request)
     found = Told("tiny", lora_rank=1)
@@ -134,3 +133,30 @@ def test_what_is_asked_behind_a_change_of_adapters_is_answered_by_the_new_ones(
         machine.add_lora = add_lora  # type: ignore[method-assign]
         trained.take_adapter(tmp_path, 2)
         assert asking[0].result(timeout=10) == "policy-2"
+
+
+@pytest.mark.parametrize("failure", [AssertionError(), IndexError("list index out of range"), MemoryError()])
+def test_whatever_a_step_raises_is_vllms_failure(
+    trained: TrainedVLLM, machine: Machine, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def step() -> list[SimpleNamespace]:
+        raise failure
+
+    monkeypatch.setattr(machine, "step", step)
+    with pytest.raises(PolicyError, match=f"vLLM failed: {str(failure) or type(failure).__name__}"):
+        trained.generate([asked()])
+    with pytest.raises(PolicyError, match="failed in an earlier request"):
+        trained.generate([asked()])
+
+
+def test_weights_of_which_half_may_be_new_are_not_sampled_with(
+    trained: TrainedVLLM, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def add_lora(request: Any) -> None:
+        assert request == "of another shape"
+
+    monkeypatch.setattr(machine, "add_lora", add_lora)
+    with pytest.raises(PolicyError, match="vLLM refused the new weights: AssertionError"):
+        trained.take_adapter(tmp_path, 1)
+    with pytest.raises(PolicyError, match="failed in an earlier request"):
+        trained.generate([asked()])
