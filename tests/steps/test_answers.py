@@ -2,7 +2,7 @@
 
 import pytest
 
-from o1coder_gym.steps.answers import said_in
+from o1coder_gym.steps.answers import find_program, said_in
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA, is_prose, read_answer, split_chain
 from o1coder_gym.steps.source import parsed
 from o1coder_gym.types import ActionType, Step
@@ -224,6 +224,13 @@ def test_marks_without_end_are_read_at_once(mark):
     assert is_prose(VANILLA, text)
     assert VANILLA.boundary(f"```python\n{text}") is None
     assert VANILLA.parse(f"{text}{fence(ADD)}", "add").text == ADD
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("unit", ["```python\n", "```python\nx\n", "</s> ", "```\n"])
+def test_answers_that_repeat_themselves_are_read_in_time(unit):
+    text = fence(ADD) + unit * (60_000 // len(unit))
+    assert find_program(text, "add") == ADD
 
 
 @pytest.mark.parametrize(("text", "program"), cases(FENCES, CHOICES, BARE, THOUGHTS))
