@@ -140,9 +140,10 @@ class Meter:
             self._queue_s += queue_s
 
     def add_batch(self, size: int) -> None:
-        """Counts one batch of `size` continuations."""
+        """Counts one batch of `size` continuations; one of none is no batch."""
         with self._lock:
-            self._sizes[size] += 1
+            if size:
+                self._sizes[size] += 1
 
     def snapshot(self) -> Counters:
         """Returns the counts so far."""

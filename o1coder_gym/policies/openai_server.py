@@ -53,7 +53,8 @@ class OpenAISettings:
         logprobs: 1 asks for log-probabilities, 0 does not (some hosted models refuse them).
         seeds: 1 sends each request's seed, 0 does not (vLLM is faster without, on a CPU also safer).
         draws: ``server``: the server draws tokens its own way; ``own``: a vLLM server that was started with
-            `vllm_draws.OwnDraws` draws them as this project's engines do, which is faster and repeatable.
+            `policies.vllm.draws:OwnDraws` draws them as this project's engines do, which is faster and
+            repeatable.
         template_arguments: What the chat template is given beside the messages, for instance
             ``{"enable_thinking": false}``; ``reasoning_effort`` goes to the server itself too.
     """
@@ -358,16 +359,24 @@ class OpenAIEngine:
         return self._abilities.continuation if prompt.prefill.strip() else ""
 
     def _goes_on(self, way: Continuation) -> bool:
+        """Whether the server continues a turn this way; raises `PolicyError` when it answers nothing."""
         sentence, beginning, rest = PROBE
         # A continuation begins with the rest of the word that was cut, a fresh answer with the whole
         # sentence.
         turns = [{"role": "user", "content": f"Repeat this sentence, and nothing else: {sentence}"}]
         body = {"model": self._model, "max_tokens": 8, "temperature": 0.0, "messages": turns}
-        try:
-            answer = self._ask("chat/completions", _going_on(body, beginning, way))
-            return read_choice(answer["choices"][0]).text.startswith(rest)
-        except (PolicyError, AttributeError, KeyError, IndexError, TypeError, ValueError):
-            return False  # a refusal of this way; what else is wrong shows with the request that matters
+        for again in (False, True):
+            try:
+                answer = self._ask("chat/completions", _going_on(body, beginning, way))
+                return read_choice(answer["choices"][0]).text.startswith(rest)
+            except (Refused, AttributeError, KeyError, IndexError, TypeError, ValueError):
+                return False  # what else is wrong shows with the request that matters
+            except PolicyError:
+                # Some fail at a turn that they cannot continue. One that is only starting does not answer
+                # without it either: that settles nothing about its ways.
+                if not again:
+                    self._ask("chat/completions", body)
+        return False
 
     def _counted(self) -> CountTokens:
         """Returns the tokenizer that counts tokens where the server does not."""
@@ -410,6 +419,8 @@ class OpenAIEngine:
         return "completions", body | {
             "prompt": list(request.prompt_ids),
             "stop": list(request.prompt.stop),
+            # What ends a thought may be a control token: not shown, it would stop nothing.
+            "skip_special_tokens": False,
             "top_k": sampling.top_k or -1,
             "repetition_penalty": 1.0,  # else a server may take one from the model's own configuration
             "logprobs": 0 if self._settings.logprobs else None,

@@ -7,15 +7,13 @@ the file that was there before is another thing by the same name.
 from __future__ import annotations
 
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
-from pathlib import Path
 from threading import Lock
 from typing import Generic, ParamSpec, TypeAlias, TypeVar
 
-from o1coder_gym.runs.provenance import artefact_path
+from o1coder_gym.runs.provenance import artefact_paths
 
 _Args = ParamSpec("_Args")
 _Value = TypeVar("_Value")
@@ -87,10 +85,7 @@ def on_disk(*names: str | None) -> OnDisk:
 
 
 def _entries(name: str) -> Iterator[tuple[str, int, int]]:
-    # Values of arguments too, as in `choice_ppo?path=RUN`.
-    for place in dict.fromkeys(
-        (Path(name), artefact_path(name), *map(Path, re.findall(r"[?&]\w+=([^&]+)", name)))
-    ):
+    for place in artefact_paths(name):
         if not place.name:  # of an empty name, which would be the working directory
             continue
         try:

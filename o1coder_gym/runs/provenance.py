@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.runs.files import write_json
+from o1coder_gym.specs.grammar import parse
 from o1coder_gym.specs.own_code import file_of
 
 FILE = "provenance.json"
@@ -116,7 +119,7 @@ def artefact_hash(folder: Path) -> str | None:
     """
     for name in (FILE, _DATA_SET):
         path = folder / name
-        if path.is_file():
+        if os.path.isfile(path):  # a path's own method raises for what is too long to be one
             try:
                 return str(json.loads(path.read_text())["hash"])
             except (ValueError, KeyError, TypeError) as error:
@@ -128,16 +131,14 @@ def input_hashes(*specs: str | None) -> dict[str, str]:
     """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``.
 
     Of ``FILE.py:NAME`` and ``scripted:FILE`` that of the file: a run does not continue with code or answers
-    that have changed. Each may be the value of an argument, as in ``choice_ppo?path=RUN``.
+    that have changed. Each may be the value of an argument, as in ``choice_ppo?path=RUN``; a spec that names
+    several has the hash of their hashes.
     """
     found = {}
     for spec in filter(None, specs):
-        for place in (spec, *re.findall(r"[?&]\w+=([^&]+)", spec)):
-            path = artefact_path(place)
-            digest = _file_hash(path) if path.is_file() else artefact_hash(path)
-            if digest is not None:
-                found[spec] = digest
-                break
+        digests = [digest for path in artefact_paths(spec) if (digest := _hash_of(path)) is not None]
+        if digests:
+            found[spec] = digests[0] if len(digests) == 1 else content_hash(digests)
     return found
 
 
@@ -149,14 +150,24 @@ def file_hashes(*names: str | None) -> dict[str, str]:
     """
     files = {name: Path(name) for name in filter(None, names)}
     files |= {name: artefact_path(name) / CALIBRATION for name in files if name.startswith("prm:")}
-    return {name: content_hash(file.read_bytes()) for name, file in files.items() if file.is_file()}
+    return {name: content_hash(file.read_bytes()) for name, file in files.items() if os.path.isfile(file)}
 
 
-def _file_hash(path: Path) -> str:
+def _hash_of(path: Path) -> str | None:
+    if not os.path.isfile(path):
+        return artefact_hash(path)
     with path.open("rb") as file:  # in parts: weights in one file are larger than what is free
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def artefact_paths(spec: str) -> list[Path]:
+    """Returns what a spec and the values of its arguments name, if anything; a value may be a spec too."""
+    names = (spec, *map(unquote, re.findall(r"[?&]\w+=([^&]+)", spec)))
+    return list(dict.fromkeys(path for name in names for path in (artefact_path(name), Path(name))))
+
+
 def artefact_path(spec: str) -> Path:
     """Returns what a spec names, if anything: RUN/model of ``prm:RUN/model?…``, FILE.py of ``FILE.py:X``."""
-    return file_of(spec) or Path(re.sub(r"^\w+:|\?.*$", "", spec))
+    head = spec.partition("?")[0]
+    name, target = parse(head).name, parse(head).target
+    return file_of(spec) or Path(target if target is not None and re.fullmatch(r"\w+", name) else head)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from textwrap import dedent
 from typing import Any
 
-from o1coder_gym.steps.fences import END_TAGS, Block, blocks
+from o1coder_gym.steps.fences import Block, blocks, end_tags
 from o1coder_gym.steps.source import broken_line, defines, does_something, parsed
 from o1coder_gym.steps.thinking import TAGS, later_thoughts, within
 
@@ -147,7 +147,8 @@ def bare_program(text: str) -> str | None:
     """
     text = _LABEL.sub("", _BLANK_LINES.sub("", text)).rstrip()
     if not does_something(text):
-        text = END_TAGS.sub("", _BEGIN_TAGS.sub("", text)).rstrip()
+        text = _BEGIN_TAGS.sub("", text)
+        text = text[: end_tags(text)].rstrip()
     if does_something(text):
         return text
     text = _CLOSING.sub("", text).rstrip()

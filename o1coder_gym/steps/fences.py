@@ -8,20 +8,22 @@ is not Python begins a new one, and a program in an open block ends before tags 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from o1coder_gym.steps.source import does_something, parsed
 
 _OPENING = re.compile(
-    r"(?:^(?P<margin>(?:[ \t]*>[ \t]?)*[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
+    # One class for quotes and blanks: parts that share blanks took exponential time for "> > > …".
+    r"(?:^(?P<margin>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
     r"|(?<=[^\s`~])[ \t]*(?=(?:`{3,}|~{3,})(?i:python|py)[\d.]*[ \t\r]*\n))"
     r"(?P<fence>`{3,}(?=[^`\n]*\n)|~{3,})[ \t]*(?P<info>[^\n]*)\n",
     re.M,
 )
-_RUN = re.compile(r"`{3,}")
-_RUN_OF = {"`": re.compile("`+"), "~": re.compile("~+")}
+_RUNS = {"`": re.compile(r"`{3,}"), "~": re.compile(r"~{3,}")}
 _BEHIND = {mark: re.compile(rf"{mark}+[ \t\r]*(?:\n|\Z)") for mark in "`~"}
 _MORE_BEHIND = {  # a tag, a mark, or words that are not an info string
     mark: re.compile(
@@ -33,10 +35,8 @@ _MORE_BEHIND = {  # a tag, a mark, or words that are not an info string
 _TRIES = 4
 """Lines that may end a block, those with more behind a fence or those of prose; each costs a parse."""
 
-END_TAGS = re.compile(
-    r"(?:\s*(?:<[|\uff5c][^<>\n]{1,40}[|\uff5c]>|</\w+>|<eos>|<end_of_turn>|<turn\|>))+\s*\Z"
-)
-"""What ends an answer: tags, and tokens that end a turn and that some servers let through."""
+_END_TAG = re.compile(r"<[|\uff5c][^<>\n]{1,40}[|\uff5c]>|</\w+>|<eos>|<end_of_turn>|<turn\|>")
+"""What ends an answer: a tag, or a token that ends a turn and that some servers let through."""
 
 _PROSE = re.compile(
     r"^(?=[A-Z][\w'\u2019]*[,:;]?[ \t]+[\w'\u2019`\"(]|\d+[.)][ \t]+\w|[-*][ \t]+[A-Z`*]|\*\*\w|</?\w)", re.M
@@ -74,7 +74,7 @@ class Block:
 
 def fenced(code: str) -> str:
     """Returns a program in a fence that is longer than any run of backticks in it."""
-    fence = "`" * max(3, 1 + max(map(len, _RUN.findall(code)), default=0))
+    fence = "`" * max(3, 1 + max(map(len, _RUNS["`"].findall(code)), default=0))
     return f"{fence}python\n{code}\n{fence}\n"
 
 
@@ -88,6 +88,19 @@ def first_end(text: str) -> int | None:
         return 0
     closing = _closing(text, opening)
     return closing.end if closing and text[closing.end - 1] == "\n" else None
+
+
+def end_tags(text: str, begin: int = 0) -> int:
+    """Returns where the tags that end a text begin, with the blanks around them; its length without any."""
+    place = found = len(text)
+    # From the end, tag by tag: a search from the front would try each of many tags anew.
+    while True:
+        while place > begin and text[place - 1].isspace():
+            place -= 1
+        start = text.rfind("<", begin, place)
+        if start < 0 or not _END_TAG.fullmatch(text, start, place):
+            return place if found < len(text) else found
+        found = place = start
 
 
 def blocks(text: str) -> list[Block]:
@@ -121,27 +134,47 @@ def _blocks(text: str) -> Iterator[Block]:
 def _closing(text: str, opening: re.Match[str]) -> _Closing | None:
     """Returns the closing fence of a block: on a line of its own, or behind a whole program."""
     fence, deepest = opening["fence"], len(opening["margin"] or "") + 3
-    place, tries = (
-        text.find(fence, opening.end()),
-        _TRIES if _says_python(opening["info"]) is not False else 0,
-    )
-    while place >= 0:
+    tries = _TRIES if _says_python(opening["info"]) is not False else 0
+    ends = _ends(text, fence[0])
+    for index in range(bisect_left(ends, (opening.end(),)), len(ends)):
+        place, length, bare, end = ends[index]
+        if length < len(fence):
+            continue
         line = text.rfind("\n", 0, place) + 1
-        before = text[line:place]
-        blank = not before.strip(" \t>")
-        if behind := _BEHIND[fence[0]].match(text, place):
+        if bare:
+            before = text[line:place]
+            blank = not before.strip(" \t>")
             content_end = line if blank else place
             alone = blank and len(before.expandtabs(4)) <= deepest
             # A fence behind code on the same line closes the block only if what it would leave is a whole
             # program: in the middle of one it may be part of a string.
             if alone or parsed(_content(text[opening.end() : content_end], opening)) is not None:
-                return _Closing(content_end, behind.end())
-        elif blank and tries and (behind := _MORE_BEHIND[fence[0]].match(text, place)):
+                return _Closing(content_end, end)
+        elif tries:
             tries -= 1
             if does_something(_content(text[opening.end() : line], opening)):
-                return _Closing(line, behind.end())
-        place = text.find(fence, _RUN_OF[fence[0]].match(text, place).end())  # pyright: ignore[reportOptionalMemberAccess]
+                return _Closing(line, end)
     return None
+
+
+@lru_cache(maxsize=4)
+def _ends(text: str, mark: str) -> list[tuple[int, int, bool, int]]:
+    """Returns the runs of a mark that may close a block, in order.
+
+    Once for all blocks of a text: where many are opened and none closed, each would look at all again.
+
+    Returns:
+        Place and length of each, whether its line ends behind it, and the end of the line.
+    """
+    found = []
+    for run in _RUNS[mark].finditer(text):
+        place, length = run.start(), len(run[0])
+        before = text[text.rfind("\n", 0, place) + 1 : place]
+        if behind := _BEHIND[mark].match(text, place):
+            found.append((place, length, True, behind.end()))
+        elif not before.strip(" \t>") and (more := _MORE_BEHIND[mark].match(text, place)):
+            found.append((place, length, False, more.end()))
+    return found
 
 
 def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
@@ -167,10 +200,9 @@ def _open_end(text: str, opening: re.Match[str]) -> tuple[int, int]:
     # What is Python stays whole, and so does what was cut in the middle of a statement.
     if _says_python(opening["info"]) is False or parsed(_content(text[begin:], opening)) is not None:
         return end, end
-    if (tags := END_TAGS.search(text, begin)) and does_something(
-        _content(text[begin : tags.start()], opening)
-    ):
-        return tags.start(), end
+    tags = end_tags(text, begin)
+    if tags < end and does_something(_content(text[begin:tags], opening)):
+        return tags, end
     for prose in islice(_PROSE.finditer(text, begin), _TRIES):
         if does_something(_content(text[begin : prose.start()], opening)):
             return begin + len(text[begin : prose.start()].rstrip()), prose.start()

@@ -30,7 +30,12 @@ def does_something(code: str) -> bool:
 def defines(code: str, name: str) -> bool:
     """Whether a program, broken or not, defines a function, a class, a method or a variable of that name."""
     word = re.escape(name.rpartition(".")[2].removesuffix("()"))
-    pattern = rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{word}\b|^{word}[ \t]*(?::[^=\n]+)?=(?!=)"
+    # What calls itself, other than in a lambda, uses what was defined before: is_prime = is_prime(7).
+    used = rf"(?:(?!\blambda\b).)*?(?<![\w.]){word}[ \t]*\("
+    pattern = (
+        rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+{word}\b"
+        rf"|^{word}[ \t]*(?::[^=\n]+)?=(?!=)(?!{used})"
+    )
     return re.search(pattern, code, re.M) is not None
 
 

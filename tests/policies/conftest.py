@@ -60,7 +60,7 @@ class Server:
     """Tokens are characters. `replies` are what the model says; `failures` come first, one each.
 
     `misbehave` is shown the prompt of each request and may return an answer of its own: a status and a
-    body; the status 0 drops the connection.
+    body; the status 0 drops the connection. `controls` are control tokens, which vLLM leaves out of texts.
     """
 
     def __init__(
@@ -70,10 +70,12 @@ class Server:
         tokens=True,
         choices=None,
         template=True,
+        controls=(),
         misbehave=lambda prompt: None,
     ):
         self.replies, self.tokens, self.choices = list(replies), tokens, choices
         self.template, self.misbehave, self.tail = template, misbehave, ""
+        self.controls = controls
         self.failures, self.seen = [], []
         self._lock = threading.Lock()
         server = self
@@ -135,8 +137,11 @@ class Server:
 
     def choice(self, path, body, index):
         said = self.replies[index % len(self.replies)]
-        ends = [said.find(stop) for stop in body.get("stop", ()) if stop in said]
-        text = said[: min(ends)] if ends else said
+        shown = said
+        for control in self.controls if body.get("skip_special_tokens", True) else ():
+            shown = shown.replace(control, "")
+        ends = [shown.find(stop) for stop in body.get("stop", ()) if stop in shown]
+        text = shown[: min(ends)] if ends else shown
         if path.endswith("chat/completions"):
             entries = [{"token": letter, "logprob": -0.5} for letter in text]
             scored = {"logprobs": {"content": entries}} if body.get("logprobs") else {}

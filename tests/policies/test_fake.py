@@ -80,6 +80,13 @@ def test_batches_beyond_its_parallelism_wait(monkeypatch):
     assert policy.counters.queue_s >= 0
 
 
+def test_of_nothing_no_batch_is_counted():
+    policy = load_policy("fake:tokens=7")  # an engine of its own: equal specs share one
+    assert isinstance(policy, LanguageModelPolicy)
+    assert policy.propose([]) == []
+    assert (policy.counters.batches, policy.counters.batch_sizes) == (0, ())
+
+
 def test_senseless_settings_are_refused():
     for options in ("step_s=-1", "depth=0", "tokens=x"):
         with pytest.raises(UsageError):

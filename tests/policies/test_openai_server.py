@@ -290,3 +290,12 @@ def test_a_thought_that_the_servers_template_opens_is_closed_or_given_a_budget(s
 def test_an_address_without_http_is_refused_at_once() -> None:
     with pytest.raises(UsageError, match="did you mean http://localhost:8000/v1"):
         load_policy("openai:localhost:8000/v1#m")
+
+
+def test_a_thought_may_end_with_a_control_token(serve):
+    server, engine = serve(["sum[/THINK]\n\nplan"], controls=("[/THINK]",))
+    server.tail = "[THINK]\n"
+    policy = LanguageModelPolicy(engine, think_tokens=20)
+    proposal = policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])[0][0]
+    assert proposal.text.startswith("[THINK]\nsum\n[/THINK]\n\n### Step 1 (define)\n")
+    assert spelled(server.seen[-1][1]["prompt"]).endswith("sum\n[/THINK]\n\n### Step 1 (define)\n")

@@ -54,10 +54,11 @@ def test_names_are_files_folders_specs_and_their_arguments(tmp_path: Path) -> No
         f"{code}:make",
         f"scripted:{rows}",
         f"choice_ppo?path={rows}",
+        f"{code}:make?policy=hf:{tmp_path}/model",
     )
     for file in (weights, code, rows):
         touched(file, "1", 1)
-    for name, file in zip(names, (weights, code, rows, rows), strict=True):
+    for name, file in zip(names, (weights, code, rows, rows, weights), strict=True):
         before = on_disk(name)
         touched(file, "2", 2)
         assert on_disk(name) != before

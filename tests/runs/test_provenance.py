@@ -17,6 +17,7 @@ from o1coder_gym.runs.provenance import (
     input_hashes,
     package_versions,
 )
+from o1coder_gym.specs import Spec
 
 MADE = Provenance("prm train", {"seed": 0}, {"data": "abc"}, {"o1coder-gym": "0.1.0"})
 
@@ -47,6 +48,36 @@ def test_an_input_that_is_a_file_has_the_hash_of_what_is_in_it(tmp_path: Path) -
     assert before == dict.fromkeys(names, content_hash(b"1"))
     file.write_text("2")
     assert not before.items() & input_hashes(*names).items()
+
+
+def test_a_spec_that_names_several_artefacts_changes_with_each(tmp_path: Path) -> None:
+    code, folder = tmp_path / "own.py", tmp_path / "the & model"
+    code.write_text("1")
+    folder.mkdir()
+    spec = str(Spec(str(code), "Agent", (("policy", f"hf:{folder}?dtype=float32"), ("width", "4"))))
+    seen = []
+    for text, made in (("1", None), ("1", MADE), ("2", MADE), ("2", replace(MADE, stage="sft"))):
+        code.write_text(text)
+        if made is not None:
+            made.write(folder)
+        seen.append(input_hashes(spec)[spec])
+    assert seen[0] == content_hash("1")
+    assert len(set(seen)) == 4
+
+
+def test_an_artefact_is_found_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    for name in ("a b", "a%20b", "what? 100%", "50%3F&#x"):
+        folder = tmp_path / name
+        folder.mkdir()
+        MADE.write(folder)
+        specs = str(Spec("hf", str(folder))), str(Spec("choice_ppo", None, (("path", str(folder)),)))
+        assert input_hashes(*specs) == dict.fromkeys(specs, MADE.hash)
+
+
+def test_a_value_too_long_for_a_path_is_none() -> None:
+    arguments = json.dumps({"system": "Answer in short. " * 40})
+    names = f"hf:tiny?template_arguments={arguments}", f"own.py:make?words={arguments}", "x" * 5000
+    assert input_hashes(*names) == file_hashes(*names) == {}
 
 
 def test_files_are_those_named_and_the_calibration_of_a_scorer(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from o1coder_gym.steps.answers import said_in
+from o1coder_gym.steps.answers import find_program, said_in
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA, is_prose, read_answer, split_chain
 from o1coder_gym.steps.source import parsed
 from o1coder_gym.types import ActionType, Step
@@ -117,6 +117,15 @@ CHOICES = {
     "behind text, usage after": (f"Here: {fence(ADD)}Use:\n{fence('print(add(1, 2))')}", ADD),
     "a class with the method": (fence(CLASS) + fence("Solution().add(1, 2)"), CLASS),
     "a lambda": (fence("add = lambda a, b: a + b") + fence("add(1, 2)"), "add = lambda a, b: a + b"),
+    "usage that gives the name away": (fence(ADD) + fence("add = add(1, 2)\nprint(add)"), ADD),
+    "a lambda that calls itself": (
+        fence("add = lambda a, b: add(b, a) if a < b else a + b") + fence("print(add(1, 2))"),
+        "add = lambda a, b: add(b, a) if a < b else a + b",
+    ),
+    "a function of another module": (
+        fence("import operator\nadd = operator.add") + fence("print(add(1, 2))"),
+        "import operator\nadd = operator.add",
+    ),
     "a broken repetition": (fence(ADD) + "Again:\n" + f"```python\n{BROKEN}", ADD),
     "a session after": (fence(ADD) + fence(">>> add(1, 2)\n3", "pycon"), ADD),
     "only a session label": (fence(ADD, "pycon"), ADD),
@@ -206,6 +215,22 @@ NOTHING = {
 
 def cases(*tables):
     return [pytest.param(*case, id=name) for table in tables for name, case in table.items()]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("mark", ["> ", ">\t", " > ", "- ", "1. "])
+def test_marks_without_end_are_read_at_once(mark):
+    text = f"{mark * 5000}x\n"
+    assert is_prose(VANILLA, text)
+    assert VANILLA.boundary(f"```python\n{text}") is None
+    assert VANILLA.parse(f"{text}{fence(ADD)}", "add").text == ADD
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("unit", ["```python\n", "```python\nx\n", "</s> ", "```\n"])
+def test_answers_that_repeat_themselves_are_read_in_time(unit):
+    text = fence(ADD) + unit * (60_000 // len(unit))
+    assert find_program(text, "add") == ADD
 
 
 @pytest.mark.parametrize(("text", "program"), cases(FENCES, CHOICES, BARE, THOUGHTS))

@@ -18,6 +18,7 @@ OPTIONAL = (
     "logprobs",
     "repetition_penalty",
     "return_token_ids",
+    "skip_special_tokens",
     "chat_template_kwargs",
     "reasoning_effort",
 )

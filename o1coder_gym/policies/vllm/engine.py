@@ -138,7 +138,8 @@ class VLLMEngine:
         asked = time.monotonic()
         if self._broken or self._batch.failed:
             raise PolicyError("vLLM failed in an earlier request; continue a run folder with --resume")
-        failure = importlib.import_module("vllm.exceptions").VLLMError
+        if not requests:  # nothing would join the batch, so nothing would end either
+            return []
         prompts = [{"prompt_token_ids": list(one.prompt_ids)} for one in requests for _ in range(one.n)]
         samplings = [_sampling(one, sample, self._ends) for one in requests for sample in range(one.n)]
 
@@ -148,8 +149,8 @@ class VLLMEngine:
 
         try:
             outputs = iter(self._batch.answer(engine, len(prompts), enqueue))
-        except (failure, RuntimeError, ValueError) as error:
-            raise PolicyError(f"vLLM failed: {error}") from error
+        except Exception as error:  # whatever it raises, a bare assertion too: it is vLLM that failed
+            raise PolicyError(f"vLLM failed: {str(error) or type(error).__name__}") from error
         self._meter.add_batch(len(prompts))
         self._meter.add(requests=len(requests), busy_s=time.monotonic() - asked)
         return [list(itertools.islice(outputs, one.n)) for one in requests]
@@ -232,6 +233,8 @@ def _sampling(request: Generate, sample: int, ends: list[int]) -> Any:
         max_tokens=request.sampling.max_tokens,
         stop=list(request.prompt.stop),
         stop_token_ids=ends,
+        # What ends a thought may be a control token: vLLM looks for stop strings in what it does not skip.
+        skip_special_tokens=False,
         logprobs=0,
         extra_args=request.draw_args(sample),
     )

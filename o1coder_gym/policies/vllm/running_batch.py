@@ -61,7 +61,7 @@ class RunningBatch:
 
         Args:
             engine: vLLM's `LLM`.
-            count: Number of prompts.
+            count: Number of prompts, ≥ 1.
             enqueue: Gives them to `engine` and returns its ids; called on vLLM's thread.
 
         Raises:

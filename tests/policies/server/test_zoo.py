@@ -274,6 +274,22 @@ def fails_first(times, failure):
     return quirk
 
 
+def starting(times, ready):
+    """Answers no request before the last of some failures."""
+    left = [times]
+
+    def quirk(body):
+        left[0] -= 1
+        return (503, {"error": "loading the model"}, {}) if left[0] >= 0 else ready(body)
+
+    return quirk
+
+
+def crashing(body):  # at a turn that it cannot continue
+    ends = body["messages"][-1]["role"]
+    return (500, {"error": "internal error"}, {}) if ends == "assistant" else answer(body)
+
+
 def thinking_uncounted(body):  # xAI and Gemini: hidden thoughts are in the total alone
     usage = {"prompt_tokens": 9, "completion_tokens": len(FENCED), "total_tokens": 9 + len(FENCED) + 500}
     return answer(body, usage=usage)
@@ -363,6 +379,9 @@ QUIRKS = {
     "goes-on": going_on({}),
     "goes-on-by-flag": going_on({"prefix": True}),
     "goes-on-by-parameter": going_on({"continue_final_message": True, "add_generation_prompt": False}),
+    "starting": starting(3, going_on({"continue_final_message": True, "add_generation_prompt": False})),
+    "never-started": starting(99, answer),
+    "crashing": crashing,
     "one-part": lambda body: answer(body, {"type": "text", "text": FENCED}, usage={"completion_tokens": 9}),
     "more-choices": lambda body: answer(body, n=5),
     "fewer-choices": lambda body: answer(body, n=min(2, body.get("n", 1))),
@@ -559,6 +578,16 @@ def test_a_server_that_goes_on_is_given_the_opening(zoo, propose, quirk, way):
     propose(quirk)
     assert ("prefix" in probes[-1]["messages"][-1]) == (way == "prefix")
     assert len(probes) == 1 + (way == "prefix")
+
+
+def test_a_server_that_is_only_starting_settles_nothing(zoo, propose):
+    (found,) = propose("starting")
+    assert found.text == f"```python\n{ADD}"
+    with pytest.raises(PolicyError, match=r"HTTP 503: .*loading the model.*tried 3 times"):
+        propose("never-started")
+    assert len(zoo.seen["never-started"]) == 2 * QUICK.tries  # once with a turn to continue, once without
+    (found,) = propose("crashing")
+    assert VANILLA.parse(found.text).text == ADD
 
 
 @pytest.mark.parametrize("quirk", ["waits-a-fraction", "waits-milliseconds", "waits-until"])

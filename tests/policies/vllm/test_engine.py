@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,12 +11,13 @@ from o1coder_gym.agents import Driver, Task, greedy
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import PolicyError, PromptTooLongError
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.policies import LanguageModelPolicy, load_policy
+from o1coder_gym.policies import Generate, LanguageModelPolicy, load_policy
+from o1coder_gym.policies.vllm.engine import _sampling
 from o1coder_gym.problems.loading import load_problems
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.steps.formats import PSEUDOCODE, Prompt
 from o1coder_gym.types import GREEDY, ActionType, PolicyRequest, Problem, Sampling, State
 from tests.command_line import call
 from tests.policies.vllm.loopback import serving_vllm, stop
@@ -183,6 +185,20 @@ def test_after_a_failure_with_work_inside_it_answers_no_more(policy, monkeypatch
     monkeypatch.undo()
     with pytest.raises(PolicyError, match="failed in an earlier request"):
         ask(policy)
+
+
+def test_a_control_token_stops_too():
+    from transformers import AutoTokenizer
+    from vllm.v1.engine.detokenizer import IncrementalDetokenizer
+
+    tokenizer, stop = AutoTokenizer.from_pretrained(model_path(MODEL)), "<|im_start|>"
+    asked = Generate(Prompt((), "", "", (stop,)), (1,), 1, Sampling(max_tokens=9), 0, lambda text: None)
+    request = SimpleNamespace(
+        sampling_params=_sampling(asked, 0, []), prompt_token_ids=[1], prompt_embeds=None, request_id="0"
+    )
+    reader = IncrementalDetokenizer.from_new_request(tokenizer, request)
+    found = [reader.update([token], False) for token in tokenizer.encode(f"so{stop}on")]
+    assert found.index(stop) == 1
 
 
 def test_the_server_speaks_the_same_ids(policy, server):
