@@ -150,6 +150,7 @@ class Run:
         journal = parts.journal
         self._journal = None if journal is None else journal.index(ANSWERS, "task")
         self._wall_s = self._waited_s = 0.0
+        self._overlong = False
 
     def results(self) -> Iterator[TaskResult]:
         """Yields results until all tasks have finished."""
@@ -428,12 +429,20 @@ class Run:
             return
         (request,) = batch.requests
         if isinstance(error, PromptTooLongError) and isinstance(request.payload, PolicyRequest):
+            self._tell_overlong(request.owner.task, error)
             request.owner.receive(request, (Proposal("", 0, finish="length"),) * request.payload.n)
             return
         # The user sees a typed error of this library, with the original one and its traceback as the cause.
         typed = error if isinstance(error, O1CoderError) else _failure(batch.lane, repr(error))
         typed.__cause__ = None if typed is error else error
         request.owner.fail(typed)
+
+    def _tell_overlong(self, task: Task, error: PromptTooLongError) -> None:
+        """Says once in a run why searches end early: a context that is too short looks like a weak policy."""
+        if not self._overlong:
+            self._overlong = True
+            told = "such states are dead ends of the search, here and in what follows"
+            warnings.warn(f"{task.key}: {error}; {told}", stacklevel=2)
 
     def _write(self, sessions: Iterable[Session]) -> None:
         rows: list[dict[str, Any]] = []

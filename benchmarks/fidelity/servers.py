@@ -44,7 +44,7 @@ XLLAMACPP = """
 import sys, threading, xllamacpp
 settings = xllamacpp.CommonParams()
 settings.model.path, settings.port, settings.hostnames = sys.argv[1], int(sys.argv[2]), ["127.0.0.1"]
-settings.n_ctx, settings.n_parallel = 16 * 1024, 16
+settings.n_ctx, settings.n_parallel = 16 * 4096, 16
 server = xllamacpp.Server(settings)
 threading.Event().wait()
 """
@@ -61,7 +61,16 @@ def command_of(server: str, python: str, model: str, dtype: str, port: int) -> l
     module = "vllm.entrypoints.openai.api_server" if server == "vllm" else "llama_cpp.server"
     found = [python, "-m", module, *place, "--model", model]
     if server == "vllm":
-        found += ["--dtype", dtype, "--max-model-len", "1024", "--enforce-eager", "--max-num-seqs", "16"]
+        context = min(4096, json.loads((Path(model) / "config.json").read_text())["max_position_embeddings"])
+        found += [
+            "--dtype",
+            dtype,
+            "--max-model-len",
+            str(context),
+            "--enforce-eager",
+            "--max-num-seqs",
+            "16",
+        ]
     return found
 
 

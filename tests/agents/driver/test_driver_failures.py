@@ -124,6 +124,9 @@ def test_a_request_that_fails_ends_its_own_task_only(toy: ModuleType) -> None:
     assert toy.answers(found[:5] + found[6:]) == toy.answers(expected[:5] + expected[6:])
 
 
+DEAD_ENDS = pytest.mark.filterwarnings("ignore:.*such states are dead ends")
+
+
 class Narrow:
     """A policy whose prompts must not be longer than `room` steps."""
 
@@ -137,6 +140,7 @@ class Narrow:
         return self.inner.propose(requests)
 
 
+@DEAD_ENDS
 @pytest.mark.parametrize("spec", AGENTS)
 def test_a_prompt_that_does_not_fit_is_a_dead_end_and_ends_no_search(toy: ModuleType, spec: str) -> None:
     tasks = [Task(f"p{i}", load_agent(spec), Budget(tokens=1500)) for i in range(6)]
@@ -150,6 +154,7 @@ def test_a_prompt_that_does_not_fit_is_a_dead_end_and_ends_no_search(toy: Module
         assert any(result.result is not None and result.result.state for result in found)
 
 
+@DEAD_ENDS
 @pytest.mark.parametrize("spec", ["mcts", "puct", "ab_mcts"])
 @pytest.mark.parametrize("tokens", [150, 300, 380])
 def test_a_dead_end_near_the_end_of_the_budget_ends_no_search(
@@ -163,10 +168,16 @@ def test_a_dead_end_near_the_end_of_the_budget_ends_no_search(
         assert all(sample.tokens for _, sample in recorder.recordings[found.task.key].cut)
 
 
-def test_the_dead_end_is_worth_nothing_and_costs_no_token(toy: ModuleType, tmp_path: Path) -> None:
+def test_the_dead_end_is_worth_nothing_and_costs_no_token_and_is_told_once(
+    toy: ModuleType, tmp_path: Path
+) -> None:
     policy = Narrow(toy, -1)
-    with RunFolder.open(tmp_path, {}) as folder:
+    with (
+        RunFolder.open(tmp_path, {}) as folder,
+        pytest.warns(UserWarning, match="the prompt has 99 tokens; the context is 9; such states") as told,
+    ):
         result = toy.one(partial(mcts, width=3, simulations=1), policy, journal=folder)
+    assert len(told) == 1
     assert (result.usage.tokens, result.usage.calls, result.usage.executions) == (0, 3, 0)
     root, end = result.result.tree.nodes
     assert (end.state.steps[-1].type, end.value, end.count, end.finish) == (

@@ -56,7 +56,10 @@ from o1coder_gym.types.queries import (
 )
 from tests.examples import ALL, examples
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*such states are dead ends"),
+]
 
 
 def curious(problem: Problem, root: State, /) -> Search:

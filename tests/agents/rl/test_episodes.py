@@ -26,6 +26,7 @@ class Narrow:
         return [(Proposal("### Step 1 (define)\nbd", 2, sampled_ids=(1, 2)),) * one.n for one in requests]
 
 
+@pytest.mark.filterwarnings("ignore:.*such states are dead ends")
 def test_an_episode_that_outgrows_the_context_ends_there_without_a_program() -> None:
     policy: Any = Narrow(2)
     cut, whole = sample_episodes(LetterModel(), policy, ["one", "two"], sampling=Sampling(), seed=0)
@@ -36,6 +37,7 @@ def test_an_episode_that_outgrows_the_context_ends_there_without_a_program() -> 
     assert (cut.committed, cut.last.truncated, cut.outcome(1.0, 0.0)) == (False, True, 0.0)
 
 
+@pytest.mark.filterwarnings("ignore:.*such states are dead ends")
 def test_a_question_that_does_not_fit_is_named() -> None:
     policy: Any = Narrow(0)
     with pytest.raises(O1CoderError, match="one: the question is longer than the model's context"):
