@@ -1,7 +1,8 @@
 """Which search solves how much at equal spending, on trees whose values are known.
 
     python benchmarks/evidence/search.py [--out runs/synthetic] [--agent mcts --agent best_of_n …]
-    python benchmarks/evidence/search.py --run runs/micro    # the same table of a run of `o1coder bench`
+    python benchmarks/evidence/search.py --run runs/micro    # the same table of a run of `o1coder bench`,
+                                                             # and why the others were not solved
 
 200 synthetic problems, 40 of each kind, whose policy and tests are functions of a seed: what can be found is
 known, and no language model is needed. Rows that a killed run has written are kept. By batch 0 the widening
@@ -239,6 +240,23 @@ def of_run(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def unsolved(folder: Path) -> str:
+    """Returns a table of what was not solved, by agent and budget: misled + not found.
+
+    Misled: a program passed all that its agent saw, and failed hidden tests; no search can see that. Not
+    found: no such program was written, which is what one search can do better than another.
+    """
+    rows = [row for row in read_results(folder) if not row.solved]
+    budgets = sorted({row.budget.tokens or 0 for row in rows})
+    lines = [f"| agent | {' | '.join(map(str, budgets))} |", "|---" * (len(budgets) + 1) + "|"]
+    for agent in dict.fromkeys(row.agent for row in rows):
+        failed = [[row for row in rows if (row.agent, row.budget.tokens) == (agent, one)] for one in budgets]
+        misled = [sum(row.value >= 1.0 for row in some) for some in failed]
+        cells = [f"{count} + {len(some) - count}" for count, some in zip(misled, failed, strict=True)]
+        lines.append(f"| `{name_of(agent)}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Runs what is missing, and prints a table of all trees and one of each kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -250,7 +268,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path)
     asked = parser.parse_args()
     if asked.run is not None:
-        print(table(of_run(asked.run), slice(None)))
+        print(table(of_run(asked.run), slice(None)), unsolved(asked.run), sep="\n\n")
         return
     agents = list(dict.fromkeys([BASELINE, *(asked.agent or AGENTS)]))
     asked.out.mkdir(parents=True, exist_ok=True)
