@@ -31,16 +31,22 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-EARLIER = {"runs.seeds": "agents.seeds", "runs.journal": "journal"}
-"""What this script imports, by the names that revisions before `runs` know."""
+EARLIER = {
+    "runs.seeds": "agents.seeds",
+    "runs.journal": "journal",
+    "types.queries": "queries",
+    "types.protocols": "protocols",
+}
+"""What this script imports, by the names that earlier revisions know."""
 
 
 def know_earlier_names() -> None:
-    """Lets a revision before `runs` be measured: its modules are found by today's names."""
+    """Lets an earlier revision be measured: its modules are found by today's names."""
     import o1coder_gym
 
-    if not Path(o1coder_gym.__file__).with_name("runs").exists():
-        for today, earlier in EARLIER.items():
+    root = Path(o1coder_gym.__file__).parent
+    for today, earlier in EARLIER.items():
+        if not root.joinpath(*today.split(".")).with_suffix(".py").exists():
             sys.modules[f"o1coder_gym.{today}"] = importlib.import_module(f"o1coder_gym.{earlier}")
 
 
