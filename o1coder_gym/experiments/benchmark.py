@@ -56,7 +56,7 @@ from o1coder_gym.reporting.results import (
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import config_hash, file_hashes
+from o1coder_gym.runs.provenance import config_hash, file_hashes, input_hashes
 from o1coder_gym.specs import name_of
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Outcome, State, Submission, Usage
@@ -122,7 +122,11 @@ def run_benchmark(
         UnknownNameError: When something that the plan names does not exist.
     """
     rows = rows or planned_rows(plan.problems, plan.task_ids, plan.split)
-    plan = replace(plan, files=file_hashes(plan.problems, plan.tests, plan.scorer))
+    plan = replace(
+        plan,
+        files=file_hashes(plan.problems, plan.tests, plan.scorer),
+        inputs=input_hashes(plan.policy, plan.scorer, plan.generator, *plan.agents),
+    )
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:
         report = on_row or (lambda row: None)
         tools = open_tools(plan, rows, folder, policy) if executor == "serial" else None

@@ -41,7 +41,6 @@ from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import ResultRow
 from o1coder_gym.runs.budget import UNITS, Budget, ModelSizes
-from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import (
     AtLeastOne,
     Checked,
@@ -321,7 +320,6 @@ def parts(suite: Suite | Cells, *, shard: str = "", skip_bad: bool = False) -> l
             share_samples=suite.share_samples,
             timeout_s=suite.timeout,
             shard=shard,
-            inputs=input_hashes(policy, suite.scorer, suite.generator, *agents),
         )
         name = f"{number:02}-{_slug(choice.name)}-{_slug(policy)}-{format}" if len(combined) > 1 else ""
         made.append(Part(name, plan, rows, found.skipped))

@@ -31,7 +31,7 @@ from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
 from o1coder_gym.process_data.store import is_written
 from o1coder_gym.runs.executors import load_executor
 from o1coder_gym.runs.journal import RunFolder
-from o1coder_gym.runs.provenance import file_hashes, package_versions
+from o1coder_gym.runs.provenance import file_hashes, input_hashes, package_versions
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.tcg.store import generated_tests, read_tests
 
@@ -117,7 +117,11 @@ def synthesize(
     acting_agents([plan.agent])
     load_executor(executor)
     rows = rows or planned_rows(plan.problems, plan.task_ids)
-    plan = replace(plan, files=file_hashes(plan.problems, plan.scorer))
+    plan = replace(
+        plan,
+        files=file_hashes(plan.problems, plan.scorer),
+        inputs=input_hashes(plan.policy, plan.scorer, plan.generator, plan.agent),
+    )
     earlier = [read_data(path) for path in add]
     errors: list[O1CoderError] = []
     with RunFolder.open(out, plan.to_row(), resume=resume) as folder:

@@ -368,8 +368,8 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
     """
     file = folder / "config.json"
     found = read_config(folder)
-    if found is not None and FILES not in (found.get("config") or {}):
-        config = {name: value for name, value in config.items() if name != FILES}
+    if found is not None:
+        config = _as_known(config, found.get("config") or {})
     digest = config_hash(config)
     if found is None or {*os.listdir(folder)} <= _OF_A_START:
         row = {"schema": SCHEMA, "hash": digest, "config": dict(config), "versions": _versions()}
@@ -384,6 +384,20 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
         changed = ", ".join(_changed(found.get("config"), config))
         raise JournalError(f"{folder}: holds a run of another config (differs in: {changed})")
     return True
+
+
+def _as_known(config: Mapping[str, Any], begun: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a configuration without files and inputs that the version which began a run did not note.
+
+    Of these nothing is known, so they are no reason to refuse what else is the same.
+    """
+    if FILES not in begun:
+        config = {name: value for name, value in config.items() if name != FILES}
+    if INPUTS in config and INPUTS in begun:
+        noted, inputs = begun[INPUTS], config[INPUTS] or {}
+        known = {name: digest for name, digest in inputs.items() if noted and name in noted}
+        config = {**config, INPUTS: known if noted else noted}
+    return config
 
 
 def _write_config(file: Path, row: Mapping[str, Any]) -> None:

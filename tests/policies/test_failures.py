@@ -122,6 +122,7 @@ def test_a_model_without_chat_template_is_shown_plain_text(serve):
     assert shown.endswith("### Step 1 (define)\n")
 
 
+@pytest.mark.filterwarnings("ignore:.*such states are dead ends")
 def test_a_server_that_has_no_room_for_a_prompt_makes_it_a_dead_end(serve):
     long = (400, {"error": "This model's maximum context length is 2048 tokens"})
     _, engine = serve(settings=IMPATIENT, misbehave=Program(long))
@@ -131,6 +132,7 @@ def test_a_server_that_has_no_room_for_a_prompt_makes_it_a_dead_end(serve):
     assert (victim.result.code, victim.usage.tokens) == (None, 0)
 
 
+@pytest.mark.filterwarnings("ignore:.*such states are dead ends")
 def test_a_prompt_beyond_the_context_is_a_dead_end_and_no_error(tiny):
     policy = LanguageModelPolicy(HFEngine.from_model(*tiny))
     long = Problem("t/victim", "x" * 5000)

@@ -12,7 +12,7 @@ import pytest
 
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs import journal
-from o1coder_gym.runs.journal import FILES, RunFolder, begun_with, read_rows, require_unchanged
+from o1coder_gym.runs.journal import FILES, INPUTS, RunFolder, begun_with, read_rows, require_unchanged
 from o1coder_gym.runs.provenance import Provenance, config_hash, file_hashes, input_hashes
 
 CONFIG = {"agents": ["mcts"], "seed": 0}
@@ -59,6 +59,23 @@ def test_a_folder_of_an_earlier_version_says_nothing_of_files(tmp_path: Path) ->
     RunFolder.open(tmp_path, {**CONFIG, FILES: {"own.jsonl": "a"}}, resume=True).close()
     with pytest.raises(JournalError, match="seed"):
         RunFolder.open(tmp_path, {**CONFIG, "seed": 1, FILES: {"own.jsonl": "a"}}, resume=True)
+
+
+@pytest.mark.parametrize("noted", [{}, None, {"hf:a": "1"}])
+def test_of_inputs_that_an_earlier_version_did_not_note_nothing_is_known(tmp_path: Path, noted: Any) -> None:
+    begin(tmp_path, {**CONFIG, INPUTS: noted})
+    now = {**(noted or {}), "scripted:b": "2"}
+    RunFolder.open(tmp_path, {**CONFIG, INPUTS: now}, resume=True).close()
+    changed = ({"hf:a": "9"}, {"scripted:b": "2"}) if noted else ()
+    for inputs in changed:  # another artefact, and none where there was one
+        with pytest.raises(JournalError, match="differs in: inputs"):
+            RunFolder.open(tmp_path, {**CONFIG, INPUTS: inputs}, resume=True)
+
+
+def test_inputs_that_were_noted_are_compared_all(tmp_path: Path) -> None:
+    begin(tmp_path, {**CONFIG, INPUTS: {"hf:a": "1", "scripted:b": "2"}})
+    with pytest.raises(JournalError, match="differs in: inputs"):
+        RunFolder.open(tmp_path, {**CONFIG, INPUTS: {"hf:a": "1", "scripted:b": "3"}}, resume=True)
 
 
 def test_what_a_run_was_begun_with_is_compared_with_what_its_config_names(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from o1coder_gym.process_data.exports import EXPORTS, export
 from o1coder_gym.process_data.store import data_hash
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.progress import notes, warn
-from o1coder_gym.runs.provenance import input_hashes
 from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Share
 from o1coder_gym.settings.groups import (
     DEFAULT_POLICY,
@@ -109,7 +108,6 @@ class SynthesizeSettings(Checked):
             policy=self.policy,
             budget=Budget(**asdict(self.budget)),
             seeds=tuple(range(self.seed, self.seed + self.seeds)),
-            inputs=input_hashes(self.policy, self.steps.scorer, self.tests.generator, self.agent),
             rollouts=self.rollouts,
             **asdict(self.steps),
             **asdict(self.tests),
