@@ -149,7 +149,7 @@ def test_a_run_takes_what_was_planned_within_a_third(model: Path, tmp_path: Path
         vocab_size=300,
         hidden_size=768,
         intermediate_size=2048,
-        num_hidden_layers=8,
+        num_hidden_layers=4,
         num_attention_heads=12,
         num_key_value_heads=4,
         tie_word_embeddings=True,

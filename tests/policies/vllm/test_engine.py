@@ -1,5 +1,6 @@
 """vLLM for real: SmolLM2 in process and behind its OpenAI server, alone and through the command line."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -189,14 +190,14 @@ def test_after_a_failure_with_work_inside_it_answers_no_more(policy, monkeypatch
 
 def test_a_control_token_stops_too():
     from transformers import AutoTokenizer
-    from vllm.v1.engine.detokenizer import IncrementalDetokenizer
 
+    detokenizer = importlib.import_module("vllm.v1.engine.detokenizer")
     tokenizer, stop = AutoTokenizer.from_pretrained(model_path(MODEL)), "<|im_start|>"
     asked = Generate(Prompt((), "", "", (stop,)), (1,), 1, Sampling(max_tokens=9), 0, lambda text: None)
     request = SimpleNamespace(
         sampling_params=_sampling(asked, 0, []), prompt_token_ids=[1], prompt_embeds=None, request_id="0"
     )
-    reader = IncrementalDetokenizer.from_new_request(tokenizer, request)
+    reader = detokenizer.IncrementalDetokenizer.from_new_request(tokenizer, request)
     found = [reader.update([token], False) for token in tokenizer.encode(f"so{stop}on")]
     assert found.index(stop) == 1
 
