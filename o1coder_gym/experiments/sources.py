@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
-from o1coder_gym.runs.provenance import CALIBRATION, artefact_path, content_hash
+from o1coder_gym.runs.provenance import CALIBRATION, artefact_path, content_hash, file_hash
 
 _CONTENT = (
     "*.safetensors",
@@ -64,9 +63,4 @@ def content_of(spec: str) -> str | None:
     except WeightsError:  # a folder, but of no model
         return None
     files = [found] if found.is_file() else sorted({file for one in _CONTENT for file in found.glob(one)})
-    return content_hash([[file.name, _digest(file)] for file in files]) if files else None
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return content_hash([[file.name, file_hash(file)] for file in files]) if files else None

@@ -331,9 +331,9 @@ class OpenAIEngine:
 
     def _note_model(self, answering: Any) -> None:
         """Says once where another model answers: a server that has loaded one gives it under every name."""
-        if not isinstance(answering, str) or not answering.isprintable() or answering in self._answering:
+        if not isinstance(answering, str) or not answering.isprintable():
             return
-        if len(self._answering) >= _NAMES:
+        if answering in self._answering or len(self._answering) >= _NAMES:
             return
         self._answering.add(answering)
         self._note(model=answering)

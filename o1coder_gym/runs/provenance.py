@@ -154,9 +154,12 @@ def file_hashes(*names: str | None) -> dict[str, str]:
 
 
 def _hash_of(path: Path) -> str | None:
-    if not os.path.isfile(path):
-        return artefact_hash(path)
-    with path.open("rb") as file:  # in parts: weights in one file are larger than what is free
+    return file_hash(path) if os.path.isfile(path) else artefact_hash(path)
+
+
+def file_hash(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hex; read in parts, for weights may be larger than what is free."""
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

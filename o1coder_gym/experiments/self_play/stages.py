@@ -241,9 +241,11 @@ class RealStages:
         return json.loads(json.dumps(row).replace(f"{self._out}/", "RUN/"))
 
     def _seed(self, stage: str, seed: int, iteration: int) -> int:
+        """Returns the seed of SFT, PRM or DPO, which runs of earlier versions have as their sections say."""
+        return self._derived(stage, seed, iteration) if self._config.seed_rule == "all_stages" else seed
+
+    def _derived(self, stage: str, seed: int, iteration: int) -> int:
         """Returns the seed of a training, of the run's and its section's; each iteration has another."""
-        if self._config.seed_rule != "all_stages":
-            return seed
         return self._derive(self._config.run.seed, stage, seed, iteration) % _TORCH_SEEDS
 
     def _grpo(self, learned: Learned, iteration: int, folder: Path, settings: RLSettings) -> Path:
@@ -256,8 +258,8 @@ class RealStages:
             scorer=load_scorer(learned.scorer) if learned.scorer is not None else None,
             tests=self._tests,
         )
-        seed = self._derive(run.seed, "rl", settings.seed, iteration) % _TORCH_SEEDS
         # Another seed per iteration, or each would meet the problems in the same order.
+        seed = self._derived("rl", settings.seed, iteration)
         settings = replace(settings, seed=seed, max_tokens=run.max_tokens)
         with RunFolder.open(folder / "log", {"settings": settings.to_row()}, resume=True) as log:
             return train_logged(
