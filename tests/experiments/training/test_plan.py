@@ -139,7 +139,7 @@ def train(weights: Path, out: Path, settings: RLSettings) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 4])
-def test_a_run_takes_what_was_planned_within_a_third(model: Path, tmp_path: Path, rank: int) -> None:
+def test_a_run_takes_what_was_planned_within_a_quarter(model: Path, tmp_path: Path, rank: int) -> None:
     pytest.importorskip("trl")
     import torch
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
@@ -149,7 +149,7 @@ def test_a_run_takes_what_was_planned_within_a_third(model: Path, tmp_path: Path
         vocab_size=300,
         hidden_size=768,
         intermediate_size=2048,
-        num_hidden_layers=4,
+        num_hidden_layers=2,
         num_attention_heads=12,
         num_key_value_heads=4,
         tie_word_embeddings=True,
@@ -169,4 +169,4 @@ def test_a_run_takes_what_was_planned_within_a_third(model: Path, tmp_path: Path
     )
     (ended,) = run(1, train, weights, tmp_path / "out", training)
     assert ended.status == 0, ended.stderr[-3000:]
-    assert 3 / 4 < plan.device_memory / 2**30 / float(ended.stdout) < 4 / 3
+    assert 3 / 4 < plan.device_memory / 2**30 / float(ended.stdout) < 5 / 4
