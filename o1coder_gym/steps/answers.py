@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from textwrap import dedent
 from typing import Any
 
@@ -41,6 +42,7 @@ _THOUGHTS = ("thinking", "reasoning")
 
 _READS_INPUT = re.compile(r"\binput\(|\bstdin\b|\bopen\(0\b")
 _TRIES = 64
+"""Lines that a bare program may begin or end at; each costs a parse of what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def bare_program(text: str) -> str | None:
     if does_something(text):
         return text
     for starts, surely in ((_STARTS, True), (_MAY_START, False)):
-        for start in starts.finditer(text):
+        for start in islice(starts.finditer(text), _TRIES):
             rest = dedent(text[start.start() :])
             if (code := _longest(rest)) is not None:
                 return code
@@ -204,7 +206,6 @@ def _longest(text: str) -> str | None:
             return None
         if not (broken := broken_line(code)):
             return code if does_something(code) else None
-        # Each round cuts at the line where the parser stopped, at least one line; rounds are bounded by
-        # `_TRIES`.
+        # Each round cuts at the line where the parser stopped, at least one line.
         lines = lines[: min(broken - 1, len(lines) - 1)]
     return None

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import merge
 from itertools import islice
 
 from o1coder_gym.steps.source import does_something, parsed
@@ -20,7 +21,7 @@ _OPENING = re.compile(
     # One class for quotes and blanks: parts that share blanks took exponential time for "> > > …".
     r"(?:^(?P<margin>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
     r"|(?<=[^\s`~])[ \t]*(?=(?:`{3,}|~{3,})(?i:python|py)[\d.]*[ \t\r]*\n))"
-    r"(?P<fence>`{3,}(?=[^`\n]*\n)|~{3,})[ \t]*(?P<info>[^\n]*)\n",
+    r"(?P<fence>`{3,}+(?=[^`\n]*\n)|~{3,}+)[ \t]*(?P<info>[^\n]*)\n",
     re.M,
 )
 _RUNS = {"`": re.compile(r"`{3,}"), "~": re.compile(r"~{3,}")}
@@ -42,6 +43,12 @@ _PROSE = re.compile(
     r"^(?=[A-Z][\w'\u2019]*[,:;]?[ \t]+[\w'\u2019`\"(]|\d+[.)][ \t]+\w|[-*][ \t]+[A-Z`*]|\*\*\w|</?\w)", re.M
 )
 """Where a line begins that no program has, in English or as Markdown."""
+
+_MAY_GO_ON = re.compile(r"\"{3}|'{3}|\\\r?$", re.M)
+"""What may begin a string that goes on in the next lines: only there a line of backticks is Python."""
+
+_End = tuple[int, int, bool, int]
+"""A run of marks that may close a block: its place and length, whether its line ends behind it, and where."""
 
 _QUOTES = re.compile(r"(?:[ \t]*>[ \t]?)*")
 _NAMES = re.compile(r"[\w.+#/-]+")
@@ -135,13 +142,10 @@ def _closing(text: str, opening: re.Match[str]) -> _Closing | None:
     """Returns the closing fence of a block: on a line of its own, or behind a whole program."""
     fence, deepest = opening["fence"], len(opening["margin"] or "") + 3
     tries = _TRIES if _says_python(opening["info"]) is not False else 0
-    ends = _ends(text, fence[0])
-    for index in range(bisect_left(ends, (opening.end(),)), len(ends)):
-        place, length, bare, end = ends[index]
-        if length < len(fence):
-            continue
+    bare, followed = (_long_enough(ends, opening) for ends in _ends(text, fence[0]))
+    for place, _, is_bare, end in merge(bare, islice(followed, tries)):
         line = text.rfind("\n", 0, place) + 1
-        if bare:
+        if is_bare:
             before = text[line:place]
             blank = not before.strip(" \t>")
             content_end = line if blank else place
@@ -150,31 +154,34 @@ def _closing(text: str, opening: re.Match[str]) -> _Closing | None:
             # program: in the middle of one it may be part of a string.
             if alone or parsed(_content(text[opening.end() : content_end], opening)) is not None:
                 return _Closing(content_end, end)
-        elif tries:
-            tries -= 1
-            if does_something(_content(text[opening.end() : line], opening)):
-                return _Closing(line, end)
+        elif does_something(_content(text[opening.end() : line], opening)):
+            return _Closing(line, end)
     return None
 
 
+def _long_enough(ends: list[_End], opening: re.Match[str]) -> Iterator[_End]:
+    """Yields those behind an opening that have as many marks."""
+    for index in range(bisect_left(ends, (opening.end(),)), len(ends)):
+        if ends[index][1] >= len(opening["fence"]):
+            yield ends[index]
+
+
 @lru_cache(maxsize=4)
-def _ends(text: str, mark: str) -> list[tuple[int, int, bool, int]]:
-    """Returns the runs of a mark that may close a block, in order.
+def _ends(text: str, mark: str) -> tuple[list[_End], list[_End]]:
+    """Returns what may close a block, in order: runs that end their line, and those with more behind.
 
     Once for all blocks of a text: where many are opened and none closed, each would look at all again.
-
-    Returns:
-        Place and length of each, whether its line ends behind it, and the end of the line.
     """
-    found = []
+    bare: list[_End] = []
+    followed: list[_End] = []
     for run in _RUNS[mark].finditer(text):
         place, length = run.start(), len(run[0])
         before = text[text.rfind("\n", 0, place) + 1 : place]
         if behind := _BEHIND[mark].match(text, place):
-            found.append((place, length, True, behind.end()))
+            bare.append((place, length, True, behind.end()))
         elif not before.strip(" \t>") and (more := _MORE_BEHIND[mark].match(text, place)):
-            found.append((place, length, False, more.end()))
-    return found
+            followed.append((place, length, False, more.end()))
+    return bare, followed
 
 
 def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
@@ -186,8 +193,10 @@ def _restart(text: str, opening: re.Match[str], end: int) -> int | None:
         alike = inner["fence"].startswith(opening["fence"]) and inner["info"].strip()
         margins = [len(one["margin"] or "") for one in (inner, opening)]
         if alike and inner["margin"] is not None and margins[0] <= margins[1] + 3:
-            whole = parsed(_content(text[opening.end() : end], opening))
-            return inner.start() if whole is None else None
+            # The parse of all that follows is spared where it must fail: there may be thousands of blocks.
+            may_be = "~" in inner["fence"] or _MAY_GO_ON.search(text, opening.end(), inner.start())
+            whole = may_be and parsed(_content(text[opening.end() : end], opening))
+            return None if whole else inner.start()
     return None
 
 

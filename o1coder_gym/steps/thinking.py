@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 
 TAGS = (
@@ -40,7 +41,7 @@ _LONE = re.compile(
 _ANNOUNCED = re.compile(
     r"\s*(?:<\|start\|>assistant)?<\|channel\|>final(?:[ \t]*<\|constrain\|>\w+)?<\|message\|>"
 )
-_FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n.*?^[ \t]*\1[`~]*[ \t\r]*$", re.M | re.S)
+_FENCE = re.compile(r"^[ \t]*(?P<run>`{3,}+|~{3,}+)(?P<info>[^\n]*)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,22 @@ def _lone_closing(text: str) -> int:
 
 
 def _fences(text: str) -> list[tuple[int, int]]:
-    return [found.span() for found in _FENCED.finditer(text)]
+    """Returns where fenced blocks begin and end that are closed; a fence that is not holds nothing."""
+    fences = list(_FENCE.finditer(text))
+    closing = [fence for fence in fences if not fence["info"].strip(" \t\r")]
+    found: list[tuple[int, int]] = []
+    unclosed: set[str] = set()  # asked once for each run of marks: models repeat themselves a thousand times
+    for fence in fences:
+        if fence["run"] in unclosed or fence.start() < (found[-1][1] if found else 0):
+            continue
+        first = bisect_right(closing, fence.start(), key=re.Match.start)
+        behind = (closing[place] for place in range(first, len(closing)))
+        end = next((one.end() for one in behind if one["run"].startswith(fence["run"])), None)
+        if end is None:
+            unclosed.add(fence["run"])
+        else:
+            found.append((fence.start(), end))
+    return found
 
 
 def within(spans: list[tuple[int, int]], place: int) -> bool:

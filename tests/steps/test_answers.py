@@ -4,7 +4,7 @@ import pytest
 
 from o1coder_gym.steps.answers import find_program, said_in
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA, is_prose, read_answer, split_chain
-from o1coder_gym.steps.source import parsed
+from o1coder_gym.steps.source import does_something, parsed
 from o1coder_gym.types import ActionType, Step
 
 ADD = "def add(a, b):\n    return a + b"
@@ -227,10 +227,20 @@ def test_marks_without_end_are_read_at_once(mark):
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("unit", ["```python\n", "```python\nx\n", "</s> ", "```\n"])
+@pytest.mark.parametrize(
+    "unit", ["```python\n", "```python\nx\n", "- ```a\n  x\n", "1. \n```", "~~~", "</s> ", "```\n"]
+)
 def test_answers_that_repeat_themselves_are_read_in_time(unit):
-    text = fence(ADD) + unit * (60_000 // len(unit))
+    text = fence(ADD) + unit * (120_000 // len(unit))
     assert find_program(text, "add") == ADD
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("unit", ["    if x:\n", "for x in y\n", "```a\n<think>\n", "x = (\n", "`"])
+def test_lines_that_repeat_themselves_are_no_program_in_time(unit):
+    text = unit * (120_000 // len(unit))
+    assert not does_something(find_program(text, "add") or "")
+    assert PSEUDOCODE.parse(text).type is ActionType.MALFORMED
 
 
 @pytest.mark.parametrize(("text", "program"), cases(FENCES, CHOICES, BARE, THOUGHTS))

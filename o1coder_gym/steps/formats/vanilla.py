@@ -13,7 +13,7 @@ from o1coder_gym.steps.formats.format import Prompt, StepFormat, transcript
 from o1coder_gym.steps.thinking import end_of_thought, split_thought
 from o1coder_gym.types import ActionType, Problem, State, Step
 
-_FENCE_START = re.compile(r"\s*(?:`{3,}|~{3,})[^\n]*\n")
+_FENCE_START = re.compile(r"\s*+(?:`{3,}+|~{3,}+)[^\n]*\n")
 _EMPTY = "The action is empty; write a program in a ```python block."
 
 
