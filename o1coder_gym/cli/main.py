@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -129,7 +130,7 @@ def main_of(command: App, words: Sequence[str] | None = None) -> int:
     if loud:
         _log()
     try:
-        with _first_rank_prints():
+        with _first_rank_prints(), contextlib.nullcontext() if loud else _warnings_are_sentences():
             return run([word for word in given if word not in _EVERYWHERE], command)
     except BrokenPipeError:  # whoever reads the output has seen enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python flushes it when it ends
@@ -151,6 +152,21 @@ def _first_rank_prints() -> Iterator[None]:
         return
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
+
+
+@contextlib.contextmanager
+def _warnings_are_sentences() -> Iterator[None]:
+    """Prints warnings without the file and the line of source that gave them, which is what Python adds."""
+    usual = warnings.formatwarning
+    warnings.formatwarning = _sentence
+    try:
+        yield
+    finally:
+        warnings.formatwarning = usual
+
+
+def _sentence(message: Warning | str, *_: object) -> str:
+    return f"warning: {' '.join(str(message).split())}\n"
 
 
 _EVERYWHERE = ("--quiet", "-q", "--verbose", "-v")

@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.cli.commands import command, settings_of, shown_settings
+from o1coder_gym.cli.commands import command, new_app, settings_of, shown_settings
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main
+from o1coder_gym.cli.main import COMMANDS, SHELLS, app, main, main_of
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.self_play.config import SelfPlaySettings
 from o1coder_gym.process_data.exports import EXPORTS
@@ -280,6 +281,22 @@ def test_quiet_and_verbose_are_for_all_commands(capsys: pytest.CaptureFixture[st
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert main(["-v", "judge", "--problems", "nothing", "--solutions", "x"]) == 2
     assert "Traceback" in capsys.readouterr().err
+    logging.getLogger("o1coder_gym").handlers.clear()
+
+
+@pytest.mark.parametrize("loud", [False, True])
+def test_a_warning_is_a_sentence(loud: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = new_app("warns", "Warns.")
+
+    @asked.default
+    def warns() -> None:  # as Python prints a warning; here pytest collects those that are given
+        print(warnings.formatwarning("this model\n  is small", UserWarning, __file__, 1))
+
+    usual = warnings.formatwarning
+    assert main_of(asked, ["-v"] if loud else []) == 0
+    told = capsys.readouterr().out.strip()
+    assert "test_commands.py" in told if loud else told == "warning: this model is small"
+    assert warnings.formatwarning is usual
     logging.getLogger("o1coder_gym").handlers.clear()
 
 
