@@ -24,7 +24,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
 
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import PluginError, UnknownNameError, UsageError
 from o1coder_gym.specs import Spec, parse, registry
 from o1coder_gym.specs.own_code import is_place, load_object
 from o1coder_gym.specs.parameters import AtLeastOne, Share
@@ -208,22 +208,38 @@ def load_reward(mode: str, constants: RewardConstants = DEFAULTS) -> RewardFunct
 
     Raises:
         UnknownNameError: When there is no such mode.
-        PluginError: When your own function cannot be imported.
+        PluginError: When your own function cannot be imported; later, when it fails or returns no number.
     """
     if is_place(mode):
-        return partial(_own_reward, function=load_object(mode), constants=constants)
+        return partial(_own_reward, name=mode, function=load_object(mode), constants=constants)
     if mode not in REWARDS:
         raise UnknownNameError("reward mode", mode, REWARDS)
     return partial(REWARDS[mode], constants=constants)
 
 
 def _own_reward(
-    evidence: Evidence, *, function: Callable[[Evidence], Reward | float], constants: RewardConstants
+    evidence: Evidence,
+    *,
+    name: str,
+    function: Callable[[Evidence], Reward | float],
+    constants: RewardConstants,
 ) -> Reward:
-    """Calls a user's reward function; NaN if the judge failed, as in every mode."""
-    paid, terms = function(evidence), reward_terms(evidence, constants)
-    found = paid if isinstance(paid, Reward) else Reward(float(paid))
-    return Reward(_paid(found.value, evidence, without_tests=found.value), {**terms, **found.terms})
+    """Calls a user's reward function; NaN if the judge failed, as in every mode.
+
+    Raises:
+        PluginError: When it fails, or returns no number or an infinite one, which would leave no gradient
+            finite; NaN is no reward, and teaches nothing.
+    """
+    try:
+        paid = function(evidence)
+        found = paid if isinstance(paid, Reward) else Reward(paid)
+        value = float(found.value)
+    except Exception as error:
+        raise PluginError(f"{name} failed: {type(error).__name__}: {error}") from error
+    if math.isinf(value):
+        raise PluginError(f"{name} returned {value}, not a finite number or NaN")
+    terms = {**reward_terms(evidence, constants), **found.terms}
+    return Reward(_paid(value, evidence, without_tests=value), terms)
 
 
 def reward_terms(evidence: Evidence, constants: RewardConstants = DEFAULTS) -> dict[str, float]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o1coder_gym import rewards
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import PluginError, UnknownNameError, UsageError
 from o1coder_gym.rewards import Evidence, Reward, RewardConstants
 from o1coder_gym.types import ActionType, CaseResult, Outcome, State, Step, Transition, Verdict
 
@@ -206,6 +206,11 @@ OWN = """
 from o1coder_gym.rewards import Reward
 def number(evidence): return 3
 def shaped(evidence): return Reward(0.25, {"own": 0.5, "alpha": 0.0})
+def none(evidence): return None
+def nothing(evidence): return Reward(None)
+def endless(evidence): return Reward(float("-inf"))
+def broken(evidence): return {}["verdict"]
+def unknown(evidence): return float("nan")
 """
 
 
@@ -220,6 +225,23 @@ def test_a_reward_of_ones_own_has_the_usual_terms_beside_its_own(tmp_path: Path)
     assert (paid.value, paid.terms) == (0.25, {**usual, "own": 0.5, "alpha": 0.0})
     assert math.isnan(rewards.load_reward(f"{file}:number")(Evidence((), FAILED_JUDGE)).value)
     assert rewards.load_reward(f"{file}:number")(Evidence((), Verdict(Outcome.NO_TESTS))).value == 3.0
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("none", "failed: TypeError: float"),
+        ("nothing", "failed: TypeError: float"),
+        ("endless", "returned -inf, not a finite number or NaN"),
+        ("broken", "failed: KeyError: 'verdict'"),
+    ],
+)
+def test_a_reward_of_ones_own_that_is_no_number_is_one_sentence(tmp_path: Path, name: str, told: str) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    with pytest.raises(PluginError, match=f"own.py:{name} {told}"):
+        rewards.load_reward(f"{file}:{name}")(Evidence((0.5,), HALF))
+    assert math.isnan(rewards.load_reward(f"{file}:unknown")(Evidence((0.5,), HALF)).value)
 
 
 CODE = State("p", (Step(ActionType.CODE, "x = 1"),))

@@ -114,7 +114,8 @@ def _deviation(values: Sequence[float]) -> float:
     if len(values) < 2:
         return 0.0
     mean = _mean(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    # The norm, whose squares do not overflow, whatever the scale of rewards of your own.
+    return math.hypot(*(value - mean for value in values)) / math.sqrt(len(values) - 1)
 
 
 def divergence(process: Sequence[float], verified: Sequence[float], window: int = 10) -> float:

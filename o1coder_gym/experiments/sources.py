@@ -8,19 +8,7 @@ from typing import Any
 
 from o1coder_gym.errors import WeightsError
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
-from o1coder_gym.runs.provenance import CALIBRATION, artefact_path, content_hash, file_hash
-
-_CONTENT = (
-    "*.safetensors",
-    "config.json",
-    "generation_config.json",  # which tokens end a text
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-    "prm.json",
-    CALIBRATION,
-)
-"""Files of a model on which its answers depend."""
+from o1coder_gym.runs.provenance import artefact_path, content_hash, file_hash, model_hash
 
 
 def search_source(
@@ -62,5 +50,4 @@ def content_of(spec: str) -> str | None:
         found = find_model(name) or Path(name)
     except WeightsError:  # a folder, but of no model
         return None
-    files = [found] if found.is_file() else sorted({file for one in _CONTENT for file in found.glob(one)})
-    return content_hash([[file.name, file_hash(file)] for file in files]) if files else None
+    return content_hash([[found.name, file_hash(found)]]) if found.is_file() else model_hash(found)

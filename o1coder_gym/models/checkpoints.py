@@ -13,20 +13,23 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from o1coder_gym.errors import O1CoderError, UnknownNameError
+from o1coder_gym.errors import O1CoderError, UnknownNameError, UsageError
 from o1coder_gym.models.card import write_card
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.problems.likeness import trained_on
 from o1coder_gym.runs.files import replacing
 from o1coder_gym.runs.journal import begun_with
-from o1coder_gym.runs.provenance import Provenance, content_hash, package_versions
+from o1coder_gym.runs.provenance import FILE, Provenance, content_hash, package_versions
 
 CHECKPOINTS, MODEL = "checkpoints", "model"
 """Folders of a training's run folder."""
 
 STARTED = "started.json"
 """Lies in a run folder: what its checkpoints are of."""
+
+EXPORT = "rl export"
+"""Stage of what `export_policy` makes."""
 
 
 def last_checkpoint(folder: Path, resume: bool) -> str | None:
@@ -241,12 +244,15 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
         The folder, adapters merged in; ``hf:FOLDER`` is its policy.
 
     Raises:
+        UsageError: When `out` holds anything but an earlier export.
         O1CoderError: When there is no such checkpoint, or it is of no policy.
         WeightsError: When the model that its adapters belong to cannot be found.
     """
     folder = _checkpoint(run, step)
     step, base, settings = step_of(folder), _base_of(folder), _settings_of(run)
     target = out or run / f"{MODEL}-{step}"
+    if out is not None and not _may_be_replaced(out):
+        raise UsageError(f"{out} holds something other than an export; choose a new folder")
     if base is None:
         model, tokenizer = load_weights(folder, "saved")
     else:
@@ -260,12 +266,20 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
         shutil.copyfile(known[0], target / trained_on.FILE)
     inputs = {file.name: content_hash(file.read_bytes()) for file in sorted(folder.glob("*.safetensors"))}
     config = {"run": str(run), "step": step, "base": base, "settings": settings}
-    made = Provenance("rl export", config, inputs, package_versions("torch", "transformers", "peft"))
+    made = Provenance(EXPORT, config, inputs, package_versions("torch", "transformers", "peft"))
     history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
     last = {name: value for row in history for name, value in row.items()}
     write_card(target, made, last, model)
     made.write(target)
     return target
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    """Whether a folder is new or empty, or an earlier export."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return True
+    record = folder / FILE
+    return record.is_file() and json.loads(record.read_text()).get("stage") == EXPORT
 
 
 def _checkpoint(run: Path, step: int | None) -> Path:

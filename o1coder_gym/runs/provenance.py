@@ -25,6 +25,19 @@ CALIBRATION = "calibration.json"
 
 _DATA_SET = "dataset.json"
 
+_WEIGHTS = "*.safetensors"
+_OF_A_MODEL = (
+    _WEIGHTS,
+    "config.json",
+    "generation_config.json",  # which tokens end a text
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "prm.json",
+    CALIBRATION,
+)
+"""Files of a model on which its answers depend."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -130,9 +143,9 @@ def artefact_hash(folder: Path) -> str | None:
 def input_hashes(*specs: str | None) -> dict[str, str]:
     """Returns the hashes of the artefacts that specs name, such as ``hf:RUN/model`` or ``prm:RUN/model``.
 
-    Of ``FILE.py:NAME`` and ``scripted:FILE`` that of the file: a run does not continue with code or answers
-    that have changed. Each may be the value of an argument, as in ``choice_ppo?path=RUN``; a spec that names
-    several has the hash of their hashes.
+    Of ``FILE.py:NAME`` and ``scripted:FILE`` that of the file, of a model without provenance `model_hash`: a
+    run does not continue with code, answers or weights that have changed. Each may be the value of an
+    argument, as in ``choice_ppo?path=RUN``; a spec that names several has the hash of their hashes.
     """
     found = {}
     for spec in filter(None, specs):
@@ -154,7 +167,15 @@ def file_hashes(*names: str | None) -> dict[str, str]:
 
 
 def _hash_of(path: Path) -> str | None:
-    return file_hash(path) if os.path.isfile(path) else artefact_hash(path)
+    return file_hash(path) if os.path.isfile(path) else artefact_hash(path) or model_hash(path)
+
+
+def model_hash(folder: Path) -> str | None:
+    """Returns the hash of a model's weights, tokenizer and settings, in hex; None for any other folder."""
+    if not os.path.isdir(folder) or not any(folder.glob(_WEIGHTS)):
+        return None
+    files = sorted({file for one in _OF_A_MODEL for file in folder.glob(one)})
+    return content_hash([[file.name, file_hash(file)] for file in files])
 
 
 def file_hash(path: Path) -> str:

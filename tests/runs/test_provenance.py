@@ -50,6 +50,21 @@ def test_an_input_that_is_a_file_has_the_hash_of_what_is_in_it(tmp_path: Path) -
     assert not before.items() & input_hashes(*names).items()
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_model_without_provenance_has_the_hash_of_its_files(tmp_path: Path, file: str) -> None:
+    names = (f"hf:{tmp_path}?dtype=float32", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    assert input_hashes(*names) == {}  # no weights: no model
+    (tmp_path / "model.safetensors").write_text("1")
+    (tmp_path / "README.md").write_text("any")
+    before = input_hashes(*names)
+    assert {*before} == {*names}
+    (tmp_path / "README.md").write_text("other")
+    assert input_hashes(*names) == before
+    (tmp_path / file).write_text("2")
+    assert not before.items() & input_hashes(*names).items()
+
+
 def test_a_spec_that_names_several_artefacts_changes_with_each(tmp_path: Path) -> None:
     code, folder = tmp_path / "own.py", tmp_path / "the & model"
     code.write_text("1")

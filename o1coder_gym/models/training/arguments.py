@@ -46,6 +46,7 @@ def common_arguments(out: Path, learning_rate: float, rows_at_once: int, seed: i
         "learning_rate": learning_rate,
         "per_device_train_batch_size": rows_at_once,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # it logs another loss in place of one that is no number
         "save_total_limit": 2,
         "report_to": report_to(),
         "seed": seed,

@@ -127,9 +127,13 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
 
     Returns:
         What it measured, with `PEAK`.
-    """
-    from o1coder_gym.models.training.progress import shown_progress
 
+    Raises:
+        O1CoderError: When it diverges.
+    """
+    from o1coder_gym.models.training.progress import EndsWhereItDiverges, shown_progress
+
+    trainer.add_callback(EndsWhereItDiverges())
     with quiet(), peak_memory() as peak:
         with shown_progress(trainer):
             outcome = trainer.train(resume_from_checkpoint=checkpoint)

@@ -1,13 +1,15 @@
-"""Progress of transformers' trainers on standard error, so that standard output stays the command's own."""
+"""What watches transformers' trainers: progress on standard error, and the end of one that diverged."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
+from o1coder_gym.errors import O1CoderError
 from o1coder_gym.runs.progress import notes, progress_bars
 
 
@@ -35,6 +37,20 @@ class ShownProgress(TrainerCallback):
             self.bars.update(self._bar, told=f"pass rate {rate:.0%}")
         elif "loss" in told:
             self.bars.update(self._bar, told=f"loss {float(told['loss']):.4f}")
+
+
+class EndsWhereItDiverges(TrainerCallback):
+    """Ends a training whose loss or gradient is no number any more; before a checkpoint is saved of it."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Raises `O1CoderError` at the first such step."""
+        for name in ("loss", "grad_norm"):
+            value = (logs or {}).get(name)
+            if value is not None and not math.isfinite(value):
+                where = f"{name} is {value} at step {state.global_step}"
+                raise O1CoderError(
+                    f"the training diverged: {where}; try a lower learning rate, in a new run folder"
+                )
 
 
 @contextmanager

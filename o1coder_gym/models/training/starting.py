@@ -122,11 +122,18 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     started = out / STARTED
     wanted = made.to_row()
     if checkpoint is not None and started.exists():
-        require_same(out, json.loads(started.read_text()), wanted)
+        begun = json.loads(started.read_text())
+        require_same(out, begun, _as_known(wanted, begun))
     if ranks.is_first():
         out.mkdir(parents=True, exist_ok=True)
         write_json(started, wanted)
     return checkpoint
+
+
+def _as_known(wanted: dict[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a provenance without inputs that the version which began a training did not note."""
+    noted = begun.get("inputs") or {}
+    return {**wanted, "inputs": {name: one for name, one in wanted["inputs"].items() if name in noted}}
 
 
 def require_same(out: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

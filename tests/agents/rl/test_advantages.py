@@ -162,3 +162,11 @@ def test_divergence_is_the_smaller_of_rise_and_fall() -> None:
     assert divergence([0.2, 0.5], [0.6, 0.5], window=2) == 0.0
     nan = math.nan
     assert divergence([0.2, nan, 0.2, 0.5, 0.5], [0.6, 0.6, 0.6, 0.5, 0.5], window=2) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_the_scale_of_rewards_does_not_overflow(scale: float) -> None:
+    found = step_advantages([[scale], [-scale], [0.0], [0.0]], 4, 0.0)
+    one, half = math.sqrt(1.5), 0.0
+    wanted = [[one], [-one], [half], [half]] if scale > 1 else [[0.0]] * 4  # far below the stabiliser
+    assert [value for (value,) in found] == pytest.approx([value for (value,) in wanted])

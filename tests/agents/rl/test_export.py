@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
+from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.process_data import LabelRule, PairRow, PairRule, ProcessData
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import ActionType, Problem, State, Step
@@ -58,11 +59,32 @@ def test_weights_have_the_type_of_the_training(weights: Path, tmp_path: Path) ->
         (tmp_path / name).unlink()
 
 
+def test_an_export_replaces_nothing_but_an_export(weights: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    model = tuned(weights, run, 2)
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine")
+    for taken in (out, run, model, out / "thesis.txt"):
+        with pytest.raises(UsageError, match="holds something other than an export"):
+            export_policy(run, out=taken)
+    assert (out / "thesis.txt").read_text() == "mine"
+    (out / "thesis.txt").unlink()
+    for step in (1, 2):
+        assert as_saved(export_policy(run, step=step, out=out), model) == (step == 2)
+
+
+def test_a_training_that_diverges_ends_and_saves_nothing(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(O1CoderError, match=r"diverged: (loss|grad_norm) is (nan|inf) at step 2; try a lower"):
+        tuned(weights, tmp_path, 0, learning_rate=1e30)
+    assert not (tmp_path / "model").exists()
+    assert {path.name for path in (tmp_path / "checkpoints").glob("checkpoint-*")} == {"checkpoint-1"}
+
+
 def types(model: Path) -> set[str]:
     return {str(weight.dtype) for weight in load_file(model / "model.safetensors").values()}
 
 
-def tuned(weights: Path, out: Path, rank: int) -> Path:
+def tuned(weights: Path, out: Path, rank: int, learning_rate: float = 1e-2) -> Path:
     """Trains two steps by DPO."""
     from o1coder_gym.agents.rl.dpo import train_dpo
 
@@ -71,6 +93,6 @@ def tuned(weights: Path, out: Path, rank: int) -> Path:
     asked = (Problem("p", "double it", "f"),)
     data = ProcessData("pseudocode", asked, (), (), pairs, LabelRule(), PairRule(), 0.0, {}, {})
     how = DPOSettings(
-        learning_rate=1e-2, batch_size=1, rows_at_once=1, epochs=2, save_steps=1, lora_rank=rank
+        learning_rate=learning_rate, batch_size=1, rows_at_once=1, epochs=2, save_steps=1, lora_rank=rank
     )
     return train_dpo(str(weights), data, out, how, step_format=PSEUDOCODE)
