@@ -9,17 +9,26 @@ what was left, and the agent does not get it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from o1coder_gym.agents.driver.guards import check_queries, check_result
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.session import UNPAID_TURNS, agent_failure
 from o1coder_gym.agents.driver.tasks import Task
-from o1coder_gym.errors import BudgetExhausted, ConformanceError, O1CoderError
+from o1coder_gym.errors import BudgetExhausted, ConformanceError, O1CoderError, UsageError
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Budget, Meter, ModelSizes
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
 from o1coder_gym.types.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
+
+
+RunPrograms: TypeAlias = Callable[[Sequence[Execute]], Sequence[Executed]]
+"""Runs programs on inputs, as `ReasoningModel.execute` does."""
+
+
+def _not_recorded(queries: Sequence[Execute]) -> Sequence[Executed]:
+    raise UsageError("a smaller budget runs a program that the recorded one did not; give run_programs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ def answer_within(
     *,
     seed: int = 0,
     sizes: ModelSizes = UNKNOWN_SIZES,
+    run_programs: RunPrograms = _not_recorded,
 ) -> Replay:
     """Returns what the agent of a recorded task answers, and spends, within a smaller budget.
 
@@ -64,10 +74,13 @@ def answer_within(
             did in the recorded run.
         seed: That of the driver which ran the task; a task's own comes first.
         sizes: Weights of policy and scorer, of which FLOPs are computed.
+        run_programs: Answers an `Execute` that was not recorded: where a budget ends, an agent may run the few
+            programs that it has, which the larger budget never ran by themselves. Without it such a query
+            ends the search with an error.
     """
     # The agent is run again, not simulated: it is deterministic given its answers, so it decides as it would
     # have with the smaller budget.
-    teller = _Teller(recording, budget, sizes)
+    teller = _Teller(recording, budget, sizes, run_programs)
     found, search, error = SearchResult(None), None, None
     try:
         search = task.begin(problem, root, seed)
@@ -109,13 +122,16 @@ class _Teller:
         exhausted: Whether the budget ended the search.
     """
 
-    def __init__(self, recording: Recording, budget: Budget, sizes: ModelSizes) -> None:
+    def __init__(
+        self, recording: Recording, budget: Budget, sizes: ModelSizes, run_programs: RunPrograms
+    ) -> None:
         """Starts with nothing spent."""
         # A clock that stands still: replaying takes no time that a limit of seconds should count.
         self.meter = Meter(budget, lambda: 0.0, sizes)
         self.told = Recording()
         self.over = self.cut = self.exhausted = False
         self._recording = recording
+        self._run_programs = run_programs
         self._unscored = False
         self._idle = 0
         self._drawn: dict[tuple[State | str, Sampling], int] = {}
@@ -201,13 +217,14 @@ class _Teller:
     def _executed(self, query: Execute) -> Executed:
         place = query.state, query.inputs
         known, asked = self._recording.executions.get(place, []), len(self.told.executions.get(place, []))
-        # An agent may repeat an execution to see noise: the k-th repetition gets the k-th recorded result.
-        granted = self.meter.reserve_executions(1) if asked < len(known) else 0
+        granted = self.meter.reserve_executions(1)
         self.meter.settle_executions(granted, granted)
         if not granted:
             return Executed(())
-        self.told.add(query, known[asked])
-        return known[asked]
+        # An agent may repeat an execution to see noise: the k-th repetition gets the k-th recorded result.
+        (found,) = known[asked : asked + 1] or self._run_programs([query])
+        self.told.add(query, found)
+        return found
 
     def _score(self, query: Score) -> float:
         """Pays for a score; one that the budget does not cover ends the search, as in the driver."""

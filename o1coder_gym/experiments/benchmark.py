@@ -363,6 +363,7 @@ class _Answers:
                     recording,
                     budget,
                     sizes=self._sizes,
+                    run_programs=self._model.execute,
                 )
                 answers.append(self._replayed(finished, budget, replay))
                 programs.append(replay.programs)

@@ -29,6 +29,7 @@ from o1coder_gym.types import (
     PolicyRequest,
     Problem,
     Proposal,
+    Sampling,
     SearchResult,
     State,
     Step,
@@ -36,7 +37,7 @@ from o1coder_gym.types import (
     Verdict,
 )
 from o1coder_gym.types.protocols import Judge as JudgeProtocol
-from o1coder_gym.types.queries import Ask, Execute, Executed, Search, execute
+from o1coder_gym.types.queries import Advance, Ask, Execute, Executed, Propose, Search, execute
 
 PROBLEM = Problem("p", "def double(x):\n    'Return twice x.'\n", "double", (CallTest("[2]", "4"),))
 CODES = (
@@ -268,11 +269,36 @@ def test_a_smaller_budget_is_read_off_the_run(judge: Judge, spec: str) -> None:
     recording = recorder.recordings[task.key]
     for executions in (2, 9, 30):
         budget = Budget(executions=executions)
-        read = answer_within(task, PROBLEM, State("p"), recording, budget)
+        run_programs = model(judge).execute
+        read = answer_within(task, PROBLEM, State("p"), recording, budget, run_programs=run_programs)
         (run_alone,) = Driver(model(judge), Script()).run([Task("p", load_agent(spec), budget, name=spec)])
         assert run_alone.result is not None
         assert read.result.state == run_alone.result.state
         assert read.usage.executions == run_alone.usage.executions
+
+
+def counts_its_programs(problem: Problem, root: State) -> Search:
+    """Runs its first program on as many inputs as it has programs."""
+    (proposals,) = yield [Propose(root, 4, Sampling(max_tokens=20))]
+    found = yield [Advance(root, one.text) for one in proposals]  # pyright: ignore
+    first = found[0].state  # pyright: ignore
+    (executed,) = yield [Execute(first, tuple(f"[{place}]" for place in range(len(found))))]
+    return SearchResult(first, len(executed.results) / 4)  # pyright: ignore
+
+
+def test_a_smaller_budget_runs_what_the_larger_one_did_not(judge: Judge) -> None:
+    # It has fewer programs where it ends, so its last attack is another one.
+    recorder, task = Recorder(), Task("p", counts_its_programs, Budget(tokens=200))
+    (whole,) = Driver(model(judge), Script(), observer=recorder).run([task])
+    given = (task, PROBLEM, State("p"), recorder.recordings[task.key], Budget(tokens=40))
+    read = answer_within(*given, run_programs=model(judge).execute)
+    smaller = Task("p", counts_its_programs, Budget(tokens=40))
+    (alone,) = Driver(model(judge), Script()).run([smaller])
+    assert whole.result is not None
+    assert alone.result is not None
+    assert (whole.result.value, alone.result.value, read.result.value) == (1.0, 0.75, 0.75)
+    assert read.usage.executions == alone.usage.executions == 4
+    assert "give run_programs" in str(answer_within(*given).error)
 
 
 def test_the_tree_says_which_input_parted_whom(judge: Judge) -> None:

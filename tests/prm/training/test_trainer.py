@@ -43,7 +43,7 @@ from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
 pytestmark = pytest.mark.slow
 
 SETTINGS = replace(
-    PRM_SETTINGS, learning_rate=3e-3, epochs=3.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
+    PRM_SETTINGS, learning_rate=3e-3, epochs=5.0, lora_rank=0, batch_size=16, rows_at_once=16, max_length=256
 )
 SHORT = replace(SETTINGS, max_steps=4, save_steps=2)
 
@@ -231,8 +231,7 @@ def random_head(model: Path, out: Path) -> None:
 def test_a_tiny_model_learns(
     model: Path, data: Path, process_data: ProcessData, tmp_path: Path, objective: str
 ) -> None:
-    settings = replace(SETTINGS, epochs=5.0 if objective == "hard" else 3.0)  # labels of one bit teach less
-    result = train_prm(str(model), data, tmp_path, objective, settings)
+    result = train_prm(str(model), data, tmp_path, objective, SETTINGS)
     held_out = process_data.of_split("validation")
     report = evaluate_scorer(load_scorer(f"prm:{result.model}"), held_out, n=2, resamples=50)
     assert report.auc.value >= 0.95
