@@ -6,15 +6,20 @@ Every row is one JSON object with ``schema``, ``kind``, ``task_id``, ``split`` a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
 from o1coder_gym.errors import RowError
+from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.types import ActionType, State, Step
 
 SCHEMA = 1
 """Version of the rows; a change of meaning raises it."""
+
+_ROUNDING = 1e-3
+"""Largest log-probability read: a softmax rounds to a little over 0, and a path is a sum of such steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,7 @@ class PrefixRow:
             hard=hard,
             tokens=_count(row, "tokens"),
             logprob=_logprob(row),
-            split=_text(row, "split"),
+            split=_split(row),
             sources=_sources(row),
             found=tuple(map(_found, row.get("found", ()))),
             completed=bool(row.get("completed")),
@@ -183,7 +188,7 @@ class PathRow:
             tests=_count(row, "tests", 1),
             tokens=_count(row, "tokens"),
             logprob=_logprob(row),
-            split=_text(row, "split"),
+            split=_split(row),
             sources=_sources(row),
         )
 
@@ -249,7 +254,7 @@ class PairRow:
             chosen_value=chosen_value,
             rejected_value=rejected_value,
             visits=_count(row, "visits", 1),
-            split=_text(row, "split"),
+            split=_split(row),
             sources=_sources(row),
         )
 
@@ -286,7 +291,9 @@ def _step(raw: Any, name: str) -> Step:
 
 def _found(raw: Any) -> Found:
     match raw:
-        case [str(source), int(visits), int() | float() as v, int(ends), int(passing), *more] if visits > 0:
+        case [str(source), int(visits), int() | float() as v, int(ends), int(passing), *more] if (
+            visits > 0 and 0.0 <= v <= 1.0 and 0 <= passing <= ends
+        ):
             return Found(source, visits, float(v), ends, passing, any(more))
     raise RowError(f"field 'found': expected [source, visits, value, ends, passing], got {str(raw)[:60]!r}")
 
@@ -295,6 +302,14 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     value = _field(row, name)
     if not isinstance(value, str):
         raise RowError(f"field {name!r}: expected text, got {value!r}")
+    return value
+
+
+def _split(row: Mapping[str, Any]) -> str:
+    value = _text(row, "split")
+    # rows of any other would be in no part of the data set, and so neither learned nor measured
+    if value not in SPLITS:
+        raise RowError(f"field 'split': expected {' or '.join(SPLITS)}, got {value!r}")
     return value
 
 
@@ -314,8 +329,10 @@ def _count(row: Mapping[str, Any], name: str, least: int = 0) -> int:
 
 def _logprob(row: Mapping[str, Any]) -> float | None:
     value = _field(row, "logprob")
-    if value is not None and not isinstance(value, int | float):
-        raise RowError(f"field 'logprob': expected a number or null, got {value!r}")
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not -math.inf < value <= _ROUNDING:
+        raise RowError(f"field 'logprob': expected a finite number ≤ 0 or null, got {value!r}")
     return value
 
 

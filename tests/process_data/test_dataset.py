@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from o1coder_gym.process_data import (
     write_data,
 )
 from o1coder_gym.process_data.dataset import assembled
-from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.process_data.store import data_hash, is_written
 from o1coder_gym.types import ActionType, CallTest, Problem, State, Step
 
 
@@ -369,6 +370,82 @@ def test_a_broken_folder_is_named(tmp_path: Path) -> None:
     rows = tmp_path / "prefixes.jsonl"
     rows.write_text(rows.read_text() + "{}\n")
     with pytest.raises(RowError, match=r"prefixes\.jsonl, line 2: field 'schema' is missing"):
+        read_data(tmp_path)
+
+
+def three_kinds() -> ProcessData:
+    path = PathRow(State("p", (think("a"), Step(ActionType.CODE, "x"))), 3, 9, -2.0, "", ("run",))
+    return data(prefix("a", value=0.75), prefix("b", value=0.0), paths=(path,))
+
+
+@pytest.mark.parametrize("name", ["problems", "prefixes", "paths", "pairs"])
+def test_a_file_that_was_changed_is_named(name: str, tmp_path: Path) -> None:
+    write_data(tmp_path, three_kinds())
+    asked = (three_kinds().sources, LabelRule(), PairRule(), 0.1)
+    assert is_written(tmp_path, *asked)
+    file = tmp_path / f"{name}.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))  # whole rows alone
+    for read in (read_data, data_hash):
+        with pytest.raises(RowError, match=rf"{name}\.jsonl: changed or cut since dataset\.json was written"):
+            read(tmp_path)
+    # so that a synthesis that is resumed writes it anew
+    assert not is_written(tmp_path, *asked)
+    manifest = json.loads((tmp_path / "dataset.json").read_text())
+    del manifest["files"]  # as earlier versions wrote it
+    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    with pytest.raises(
+        RowError, match=r"one of problems\.jsonl, prefixes\.jsonl, paths\.jsonl, pairs\.jsonl"
+    ):
+        read_data(tmp_path)
+    file.unlink()
+    with pytest.raises(RowError, match=rf"{name}\.jsonl: cannot be read"):
+        data_hash(tmp_path)
+
+
+def test_a_folder_without_a_hash_is_read(tmp_path: Path) -> None:
+    digest = write_data(tmp_path, three_kinds())
+    manifest = json.loads((tmp_path / "dataset.json").read_text())
+    del manifest["hash"], manifest["files"]
+    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    assert read_data(tmp_path) == three_kinds()
+    assert data_hash(tmp_path) == digest
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("problems", lambda row: [row, row], "line 2: the same as line 1"),
+        ("prefixes", lambda row: [row, row], "line 2: the same as line 1"),
+        ("prefixes", lambda row: [row | {"task_id": "nope"}], "line 1: field 'task_id': 'nope' is not in"),
+        (
+            "prefixes",
+            lambda row: [row | {"split": "validation"}],
+            "line 2: field 'split': 'train', but other",
+        ),
+        ("prefixes", lambda row: [row | {"split": "test"}], "line 1: field 'split'"),
+        ("paths", lambda row: [row, row], "line 2: the same as line 1"),
+        ("paths", lambda row: [row | {"task_id": "nope"}], "line 1: field 'task_id'"),
+        ("pairs", lambda row: [row, row], "line 2: the same as line 1"),
+        (
+            "pairs",
+            lambda row: [row, row | {"chosen": row["rejected"], "rejected": row["chosen"]}],
+            "line 2: the same as line 1",
+        ),
+    ],
+)
+def test_rows_that_contradict_one_another_are_named(
+    name: str, change: Callable[[dict], list[dict]], told: str, tmp_path: Path
+) -> None:
+    """Also where no hash says that they were changed."""
+    write_data(tmp_path, three_kinds())
+    manifest = json.loads((tmp_path / "dataset.json").read_text())
+    del manifest["hash"], manifest["files"]
+    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    file = tmp_path / f"{name}.jsonl"
+    first, *others = file.read_text().splitlines()
+    rows = [*map(json.dumps, change(json.loads(first))), *others]
+    file.write_text("".join(row + "\n" for row in rows))
+    with pytest.raises(RowError, match=rf"{name}\.jsonl, {told}"):
         read_data(tmp_path)
 
 
