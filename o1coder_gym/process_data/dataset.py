@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,7 +13,7 @@ from o1coder_gym.problems.likeness.identity import question_key, split_of
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, origin_of, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
-from o1coder_gym.process_data.uniting import united
+from o1coder_gym.process_data.uniting import program_of, united
 from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import Problem, State
 
@@ -105,7 +106,7 @@ def assembled(
         format: Step format.
         problems: The questions of all rows.
         prefixes: Prefixes of any number of searches; equal states are merged, W and N added.
-        paths: Verified paths; equal ones are merged.
+        paths: Verified paths; equal ones are merged, and those whose program a search saw fail are omitted.
         label_rule: Hard labels.
         pair_rule: Pairs.
         validation: Share of all problems that are held out, in [0, 1).
@@ -131,24 +132,28 @@ def assembled(
         replace(row, split=split(row.state.problem_id))
         for row in labelled(united(prefixes, given), label_rule)
     ]
+    # D⁺ has what passed: a program that a search with other tests saw fail is no solution.
+    wrong = {program_of(row.state) for row in rows if row.ended and not row.passing}
+    whole = _united_paths(paths, dropped)
+    passed = [path for path in whole if program_of(path.state) not in wrong]
+    left_out = Counter(drops or {})
+    left_out["path: a search saw its program fail"] += len(whole) - len(passed)
     origins = {name: origin for name, source in sources.items() if (origin := origin_of(source)) is not None}
     return ProcessData(
         format=format,
         problems=tuple(known_problems.values()),
         prefixes=tuple(rows),
-        paths=tuple(
-            replace(path, split=split(path.state.problem_id)) for path in _united_paths(paths, dropped)
-        ),
+        paths=tuple(replace(path, split=split(path.state.problem_id)) for path in passed),
         pairs=sibling_pairs(rows, pair_rule, origins),
         label_rule=label_rule,
         pair_rule=pair_rule,
         validation=validation,
         sources={name: source for name, source in sources.items() if name not in dropped},
-        drops=dict(drops or {}),
+        drops=dict(+left_out),
     )
 
 
-def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Iterable[PathRow]:
+def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Collection[PathRow]:
     """Returns each path once; one of several runs stays as long as one of them is not dropped."""
     whole: dict[State, PathRow] = {}
     for path in paths:
@@ -185,7 +190,8 @@ def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:
     """Returns D ∪ D' ∪ … (Algorithm 1, step 6), with new labels and pairs.
 
     Values of equal prefixes are averaged by visits, and each row keeps what each source found. An end that
-    several runs came to counts once.
+    several runs came to counts once, and passes where none of them saw its program fail: runs differ in
+    tests, and what fails any of them has no path in D⁺ and makes no hard label 1.
 
     Args:
         data: Data sets, the newest first.

@@ -56,7 +56,7 @@ class PrefixRow:
         value: v = W / N in [0, 1], the mean of the evaluations at and below it (the authors' issue #3).
         visits: N, their number, ≥ 1.
         ends: Distinct ends among them, whatever they were worth.
-        passing: Ends whose program passes all tests of the search, ≤ `ends`.
+        passing: Ends whose program passes all tests of the searches that judged it, ≤ `ends`.
         ended: Whether the episode ends here: code was committed, or the step limit reached.
         soft: Soft label in [0, 1]: v.
         hard: Hard label, 0 or 1, by the data set's `LabelRule`.

@@ -26,7 +26,7 @@ def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[Pref
 
     Returns:
         Rows with v = Σ w W / Σ w N over their sources, and N = Σ N. An end that several searches came to
-        counts once, at its own state and above.
+        counts once, at its own state and above, and passes where none of them saw its program fail.
     """
     firsts: dict[State, PrefixRow] = {}
     inner: set[State] = set()
@@ -47,16 +47,24 @@ def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[Pref
     for end in ends:
         for source, find in table[end].items():
             for state in _counting(table, end, source):
-                table[state][source] = _counted_once(table[state][source], [find])
+                table[state][source] = _counted_once(table[state][source], [find], failed=_failed(find))
     # Totals first, then the correction: the same end of two sources was added twice by the sum.
     totals = {state: _total(found.values(), weights) for state, found in table.items()}
+    # A verdict, unlike a value, is no matter of policies: a test that fails outweighs all that pass.
+    wrong = {program_of(end) for end in ends if any(map(_failed, table[end].values()))}
     for end in ends:
         finds: dict[State, list[Found]] = defaultdict(list)
         for source, find in table[end].items():
             for state in _counting(table, end, source):
                 finds[state].append(find)
-        totals |= {state: _counted_once(totals[state], some) for state, some in finds.items()}
+        failed = program_of(end) in wrong
+        totals |= {state: _counted_once(totals[state], some, failed=failed) for state, some in finds.items()}
     return [_row(first, totals[state], table[state]) for state, first in firsts.items()]
+
+
+def program_of(end: State) -> State | tuple[str, str]:
+    """Returns what is judged at an end: the program for its problem, whichever steps led to it."""
+    return end if end.code is None else (end.problem_id, end.code)
 
 
 def _counting(table: _Table, end: State, source: str) -> list[State]:
@@ -96,18 +104,24 @@ def _total(parts: Iterable[Found], weights: Mapping[str, float]) -> Found:
     return Found("", visits, value, ends, sum(part.passing for part in found))
 
 
-def _counted_once(above: Found, finds: Sequence[Found]) -> Found:
+def _failed(end: Found) -> bool:
+    """Whether a source saw an end fail, once at least of the times that it came to it."""
+    return end.passing < end.ends
+
+
+def _counted_once(above: Found, finds: Sequence[Found], *, failed: bool) -> Found:
     """Subtracts repeated finds of an end from what was found at or above it.
 
     Args:
         above: Has counted every find.
         finds: Of one end.
+        failed: Whether its program was seen failing, so that no find of it counts as passing.
     """
     ends, passing = sum(find.ends for find in finds), sum(find.passing for find in finds)
-    if ends < 2:
+    if not ends:
         return above
     # Rows of earlier versions do not say that they were completed, and may have fewer ends.
-    kept = max(0, above.passing - (passing - min(1, passing)))
+    kept = max(0, above.passing - (passing if failed else passing - min(1, passing)))
     return replace(above, ends=max(kept, above.ends - (ends - 1)), passing=kept)
 
 

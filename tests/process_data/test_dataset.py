@@ -221,9 +221,89 @@ def test_an_end_that_two_searches_came_to_counts_once() -> None:
     seeds = data(*rows, *(replace(row, sources=("run",)) for row in again))
     same = {row.state.steps[-1].text: row for row in seeds.prefixes}
     assert (same["a"].ends, same["a"].passing, same["a"].found) == (3, 2, ())
-    # judged twice, passed once: one end, which passes
+    # judged twice, passed once: one end, which does not pass
     flaky = data(ended("b", passing=1), ended("b", passing=0)).prefixes[0]
-    assert (flaky.ends, flaky.passing, flaky.value) == (1, 1, 0.5)
+    assert (flaky.ends, flaky.passing, flaky.value) == (1, 0, 0.5)
+
+
+def code(text: str) -> Step:
+    return Step(ActionType.CODE, text)
+
+
+def search(source: str, *ends: tuple[str, str, bool], task: str = "p") -> ProcessData:
+    """A search of two steps: of each end a thought, the program, and whether it passed the search's tests."""
+    rows, paths = [], []
+    for thought in dict.fromkeys(end[0] for end in ends):
+        below = [passed for above, _, passed in ends if above == thought]
+        row = prefix(thought, value=sum(below) / len(below), visits=len(below), source=source, task=task)
+        rows.append(replace(row, ends=len(below), passing=sum(below)))
+    for thought, program, passed in ends:
+        row = ended(thought, program, passing=int(passed), source=source)
+        state = State(task, (think(thought), code(program)))
+        rows.append(replace(row, state=state))
+        if passed:
+            paths.append(PathRow(state, 1, 9, -2.0, "", (source,)))
+    return data(*rows, paths=tuple(paths), source=source)
+
+
+def counts(found: ProcessData) -> dict[str, tuple[int, int, int, float]]:
+    """Ends, passing ends, hard label and value of each prefix."""
+    return {
+        "/".join(step.text for step in row.state.steps): (row.ends, row.passing, row.hard, row.value)
+        for row in found.prefixes
+    }
+
+
+def programs(found: ProcessData) -> list[str]:
+    return sorted("/".join(step.text for step in path.state.steps) for path in found.paths)
+
+
+def test_what_any_search_saw_fail_does_not_pass() -> None:
+    """Searches differ in tests: few let a program pass that more of them fail."""
+    few = search("few", ("a", "x", True), ("a", "y", True), ("b", "x", True), ("c", "y", True))
+    more = search("more", ("a", "x", False), ("d", "z", True))
+    wanted = {
+        "a": (2, 1, 1, pytest.approx(2 / 3)),  # y; values are united as they are
+        "a/x": (1, 0, 0, 0.5),
+        "a/y": (1, 1, 1, 1.0),
+        "b": (1, 0, 0, 1.0),  # the same program, by other steps
+        "b/x": (1, 0, 0, 1.0),
+        "c": (1, 1, 1, 1.0),
+        "c/y": (1, 1, 1, 1.0),
+        "d": (1, 1, 1, 1.0),
+        "d/z": (1, 1, 1, 1.0),
+    }
+    for parts in ([few, more], [more, few]):
+        whole = merged(parts)
+        assert counts(whole) == wanted
+        assert programs(whole) == ["a/y", "c/y", "d/z"]
+        assert whole.drops == {"path: a search saw its program fail": 2}
+        # what each of them found is still there, so that a third one is united with the same result
+        third = search("third", ("a", "y", False), ("b", "x", True))
+        assert counts(merged([whole, third])) == counts(merged([third, few, more]))
+        assert programs(merged([whole, third])) == programs(merged([third, few, more])) == ["d/z"]
+    # another problem's program of the same text is another program
+    elsewhere = merged([search("few", ("a", "x", True), task="q"), more])
+    assert programs(elsewhere) == ["a/x", "d/z"]
+    # what a dropped search saw is dropped with it
+    assert programs(merged([few, more], decay=0.0)) == ["a/x", "a/y", "b/x", "c/y"]
+
+
+def test_a_program_that_failed_once_in_a_run_is_no_solution() -> None:
+    """It passed when it ran again, which a flaky program may."""
+    one, other = search("run", ("a", "x", True)), search("run", ("b", "x", False))
+    whole = data(*one.prefixes, *other.prefixes, paths=one.paths)
+    assert counts(whole) == {"a": (1, 0, 0, 1.0), "a/x": (1, 0, 0, 1.0)} | counts(other)
+    assert programs(whole) == []
+
+
+def test_completions_are_counted_as_they_were_judged() -> None:
+    """They have no rows of their own, so no other search can tell which programs they were."""
+    few = search("few", ("a", "x", True))
+    done = replace(few.prefixes[0], ends=8, passing=4, completed=True)
+    whole = merged([replace(few, prefixes=(done, *few.prefixes[1:])), search("more", ("a", "x", False))])
+    assert counts(whole)["a"][:2] == (8 + 1, 4)
+    assert counts(whole)["a/x"][:2] == (1, 0)
 
 
 @pytest.mark.parametrize("seed", range(8))
