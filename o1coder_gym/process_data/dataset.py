@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.problems.answers.programs import judged_by
 from o1coder_gym.problems.likeness.identity import question_key, split_of
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, origin_of, sibling_pairs
@@ -176,14 +177,20 @@ def each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
     known: dict[str, Problem] = {}
     for problem in problems:
         first = known.setdefault(problem.task_id, problem)
-        for name in ("prompt", "entry_point", "public_tests", "prelude"):
-            if getattr(first, name) != getattr(problem, name):
-                what = name.replace("_", " ")
-                raise UsageError(
-                    f"two problems called {problem.task_id} differ in their {what}, so their values cannot "
-                    "be merged; rename the problems of one set"
-                )
+        one, other = _decisive(first), _decisive(problem)
+        if differing := [name for name in one if one[name] != other[name]]:
+            raise UsageError(
+                f"two problems called {problem.task_id} differ in their {differing[0]}, so their values cannot "
+                "be merged; rename the problems of one set"
+            )
     return known
+
+
+def _decisive(problem: Problem) -> dict[str, Any]:
+    """Returns by what it is called all that a program is asked for or judged by."""
+    fields = ("prompt", "entry_point", "public_tests", "prelude")
+    asked = {name.replace("_", " "): getattr(problem, name) for name in fields}
+    return asked | {"limits or kind of task": judged_by(problem.meta)}
 
 
 def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:

@@ -169,6 +169,9 @@ def test_merging_averages_by_visits_and_labels_anew() -> None:
         ({"public_tests": (CallTest("[1]", "3"),)}, "public tests"),
         ({"entry_point": "g"}, "entry point"),
         ({"prelude": "from math import *"}, "prelude"),
+        ({"meta": {"cpu_s": 0.001}}, "limits or kind of task"),
+        ({"meta": {"memory_bytes": 4 << 30}}, "limits or kind of task"),
+        ({"meta": {"task": "output_prediction"}}, "limits or kind of task"),
     ],
 )
 def test_problems_of_one_name_are_not_united(changed: dict[str, object], told: str) -> None:
@@ -177,6 +180,12 @@ def test_problems_of_one_name_are_not_united(changed: dict[str, object], told: s
     others = tuple(replace(problem, **changed) for problem in two.problems)
     with pytest.raises(UsageError, match=f"problems called p differ in their {told}"):
         merged([one, replace(two, problems=others)])
+
+
+def test_what_decides_no_verdict_may_differ() -> None:
+    one, two = data(prefix("a", value=1.0)), data(prefix("a", value=0.0, source="other"), source="other")
+    others = tuple(replace(problem, meta={"split": "test", "difficulty": "hard"}) for problem in two.problems)
+    assert merged([one, replace(two, problems=others)]).problems == one.problems
 
 
 def test_rules_and_shares_are_kept_and_not_mixed() -> None:
