@@ -14,7 +14,7 @@ from o1coder_gym.problems.likeness.identity import question_key, split_of
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, origin_of, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
-from o1coder_gym.process_data.uniting import program_of, united
+from o1coder_gym.process_data.uniting import likeliest, program_of, united
 from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import Problem, State
 
@@ -162,9 +162,9 @@ def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Collect
         # Rows of earlier versions name no source; those are kept.
         if path.sources and not kept:
             continue
-        known = whole.setdefault(path.state, replace(path, sources=()))
+        known = whole.get(path.state, replace(path, sources=()))
         sources, tests = tuple(sorted({*known.sources, *kept})), max(known.tests, path.tests)
-        whole[path.state] = replace(known, sources=sources, tests=tests)
+        whole[path.state] = replace(likeliest(known, path), sources=sources, tests=tests)
     return whole.values()
 
 
@@ -180,8 +180,8 @@ def each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
         one, other = _decisive(first), _decisive(problem)
         if differing := [name for name in one if one[name] != other[name]]:
             raise UsageError(
-                f"two problems called {problem.task_id} differ in their {differing[0]}, so their values cannot "
-                "be merged; rename the problems of one set"
+                f"two problems called {problem.task_id} differ in their {differing[0]}, so their values "
+                "cannot be merged; rename the problems of one set"
             )
     return known
 

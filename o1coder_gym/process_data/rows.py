@@ -57,10 +57,12 @@ class PrefixRow:
         visits: N, their number, ≥ 1.
         ends: Distinct ends among them, whatever they were worth.
         passing: Ends whose program passes all tests of the searches that judged it, ≤ `ends`.
-        ended: Whether the episode ends here: code was committed, or the step limit reached.
+        ended: Whether the episode ends here: code was committed, or the step limit reached, and no search
+            with a higher one went on.
         soft: Soft label in [0, 1]: v.
         hard: Hard label, 0 or 1, by the data set's `LabelRule`.
-        tokens: Generated tokens of S^{1:j}, of the first sample that led here.
+        tokens: Generated tokens of S^{1:j}; of several samples that led here, as one policy thinks before a
+            step and another does not, those of the one of highest `logprob`, then of fewest tokens.
         logprob: Their log-probability under the policy that wrote them, ≤ 0; None if not known.
         split: ``"train"`` or ``"validation"``, by problem.
         sources: The runs that found it, by id (`ProcessData.sources`); sorted.
@@ -150,7 +152,7 @@ class PathRow:
     Attributes:
         state: Problem and steps; the last one is the code.
         tests: Tests that it was verified on, ≥ 1.
-        tokens: Generated tokens of the path.
+        tokens: Generated tokens of the path; of several samples as in `PrefixRow`.
         logprob: Their log-probability under the policy that wrote them, ≤ 0; None if not known.
         split: As in `PrefixRow`.
         sources: As in `PrefixRow`.

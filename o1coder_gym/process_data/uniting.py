@@ -6,14 +6,16 @@ visits, but each row keeps what each source found, so that old ones can be weigh
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from o1coder_gym.process_data.rows import Found, PrefixRow
+from o1coder_gym.process_data.rows import Found, PathRow, PrefixRow
 from o1coder_gym.types import State
 
+_Row = TypeVar("_Row", PrefixRow, PathRow)
 _Table: TypeAlias = dict[State, dict[str, Found]]
 
 
@@ -26,23 +28,24 @@ def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[Pref
 
     Returns:
         Rows with v = Σ w W / Σ w N over their sources, and N = Σ N. An end that several searches came to
-        counts once, at its own state and above, and passes where none of them saw its program fail.
+        counts once, at its own state and above, and passes where none of them saw its program fail. An
+        episode ends at a state where none of them went on; tokens are those of the `likeliest` sample.
     """
-    firsts: dict[State, PrefixRow] = {}
+    samples: dict[State, PrefixRow] = {}
     inner: set[State] = set()
     table: _Table = {}
     for row in rows:
         kept = [part for part in _parts(row) if _weight(part, weights) > 0]
         if not kept:
             continue
-        firsts.setdefault(row.state, row)
+        samples[row.state] = likeliest(samples.get(row.state, row), row)
         if not row.ended:
             inner.add(row.state)
         known = table.setdefault(row.state, {})
         for part in kept:
             known[part.source] = _added(known[part.source], part) if part.source in known else part
     # A state that any source continued is inner: its ends are those below it.
-    ends = [state for state in firsts if state not in inner]
+    ends = [state for state in samples if state not in inner]
     # Per source first, since a source may hold the same end twice; then over all of them.
     for end in ends:
         for source, find in table[end].items():
@@ -59,7 +62,25 @@ def united(rows: Iterable[PrefixRow], weights: Mapping[str, float]) -> list[Pref
                 finds[state].append(find)
         failed = program_of(end) in wrong
         totals |= {state: _counted_once(totals[state], some, failed=failed) for state, some in finds.items()}
-    return [_row(first, totals[state], table[state]) for state, first in firsts.items()]
+    return [
+        _row(replace(sample, ended=state not in inner), totals[state], table[state])
+        for state, sample in samples.items()
+    ]
+
+
+def likeliest(one: _Row, other: _Row) -> _Row:
+    """Returns the row of the likelier sample, of two equally likely ones that of fewer tokens.
+
+    Whichever of the two came first: where several policies wrote a text, none is the one that counts.
+    """
+    return max(one, other, key=_likelihood)
+
+
+def _likelihood(row: PrefixRow | PathRow) -> tuple[float, int, int]:
+    # a sample of unknown log-probability says less than any
+    logprob = -math.inf if row.logprob is None else row.logprob
+    kept = row.kept if isinstance(row, PrefixRow) and row.kept is not None else row.tokens
+    return logprob, -row.tokens, -kept
 
 
 def program_of(end: State) -> State | tuple[str, str]:
@@ -125,10 +146,10 @@ def _counted_once(above: Found, finds: Sequence[Found], *, failed: bool) -> Foun
     return replace(above, ends=max(kept, above.ends - (ends - 1)), passing=kept)
 
 
-def _row(first: PrefixRow, total: Found, found: Mapping[str, Found]) -> PrefixRow:
+def _row(sample: PrefixRow, total: Found, found: Mapping[str, Found]) -> PrefixRow:
     names = sorted({name for source in found for name in source.split("+")})
     return replace(
-        first,
+        sample,
         visits=total.visits,
         value=total.value,
         ends=total.ends,

@@ -1,5 +1,6 @@
 """Labels, pairs, merging, and the folder: numbers by hand."""
 
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -415,8 +416,26 @@ def test_rows_of_earlier_versions_unite_as_one_source() -> None:
 def test_equal_paths_are_one() -> None:
     state = State("p", (Step(ActionType.CODE, "x"),))
     paths = (PathRow(state, 3, 9, None, "", ("a",)), PathRow(state, 5, 8, None, "", ("b",)))
-    (path,) = data(paths=paths).paths
-    assert (path.tests, path.tokens, path.sources) == (5, 9, ("a", "b"))
+    for given in (paths, paths[::-1]):
+        (path,) = data(paths=given).paths
+        assert (path.tests, path.tokens, path.sources) == (5, 8, ("a", "b"))
+
+
+def test_rows_do_not_depend_on_the_order_of_the_data() -> None:
+    """Of two policies, the second of which may take more steps."""
+    short = replace(prefix("a", value=0.0, source="short"), tokens=40, logprob=-50.0, ended=True, kept=4)
+    long = replace(prefix("a", value=1.0, visits=2, source="long"), tokens=10, logprob=-1.0, ends=2)
+    unknown = replace(prefix("a", value=1.0, source="unknown"), tokens=3, logprob=None)
+    state = State("p", (think("a"), code("x")))
+    parts = [
+        data(row, paths=(PathRow(state, 1, row.tokens, row.logprob, "", row.sources),), source=row.sources[0])
+        for row in (short, long, unknown)
+    ]
+    for given in itertools.permutations(parts):
+        for whole in (merged(given), merged([merged(given[:2]), given[2]])):
+            (row,), (path,) = whole.prefixes, whole.paths
+            assert (row.ended, row.tokens, row.logprob, row.kept) == (False, 10, -1.0, None)
+            assert (path.tokens, path.logprob) == (10, -1.0)
 
 
 def test_paths_name_no_source_that_was_dropped() -> None:
