@@ -486,6 +486,11 @@ def three_kinds() -> ProcessData:
     return data(prefix("a", value=0.75), prefix("b", value=0.0), paths=(path,))
 
 
+def forget_hashes(manifest: Path, *names: str) -> None:
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({name: value for name, value in told.items() if name not in names}))
+
+
 @pytest.mark.parametrize("name", ["problems", "prefixes", "paths", "pairs"])
 def test_a_file_that_was_changed_is_named(name: str, tmp_path: Path) -> None:
     write_data(tmp_path, three_kinds())
@@ -498,9 +503,7 @@ def test_a_file_that_was_changed_is_named(name: str, tmp_path: Path) -> None:
             read(tmp_path)
     # so that a synthesis that is resumed writes it anew
     assert not is_written(tmp_path, *asked)
-    manifest = json.loads((tmp_path / "dataset.json").read_text())
-    del manifest["files"]  # as earlier versions wrote it
-    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    forget_hashes(tmp_path / "dataset.json", "files")  # as earlier versions wrote it
     with pytest.raises(
         RowError, match=r"one of problems\.jsonl, prefixes\.jsonl, paths\.jsonl, pairs\.jsonl"
     ):
@@ -512,9 +515,7 @@ def test_a_file_that_was_changed_is_named(name: str, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_hash_is_read(tmp_path: Path) -> None:
     digest = write_data(tmp_path, three_kinds())
-    manifest = json.loads((tmp_path / "dataset.json").read_text())
-    del manifest["hash"], manifest["files"]
-    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    forget_hashes(tmp_path / "dataset.json", "hash", "files")
     assert read_data(tmp_path) == three_kinds()
     assert data_hash(tmp_path) == digest
 
@@ -546,9 +547,7 @@ def test_rows_that_contradict_one_another_are_named(
 ) -> None:
     """Also where no hash says that they were changed."""
     write_data(tmp_path, three_kinds())
-    manifest = json.loads((tmp_path / "dataset.json").read_text())
-    del manifest["hash"], manifest["files"]
-    (tmp_path / "dataset.json").write_text(json.dumps(manifest))
+    forget_hashes(tmp_path / "dataset.json", "hash", "files")
     file = tmp_path / f"{name}.jsonl"
     first, *others = file.read_text().splitlines()
     rows = [*map(json.dumps, change(json.loads(first))), *others]
