@@ -145,8 +145,8 @@ def _whole(folder: Path, manifest: Mapping[str, Any]) -> str:
         changed = [name for name, found in files.items() if noted.get(name, found) != found]
         named = ", ".join(str(folder / name) for name in changed) or f"{folder}: one of {', '.join(files)}"
         raise RowError(
-            f"{named}: changed or cut since {MANIFEST} was written; copy the whole folder again, or make it "
-            "anew with: o1coder synthesize --resume"
+            f"{named}: changed or cut since {MANIFEST} was written; copy the whole folder again, or write "
+            "it again with: o1coder synthesize --resume"
         )
     return digest
 

@@ -66,7 +66,7 @@ def test_a_finished_run_is_not_run_again(o1coder, arguments, tmp_path):
     assert all(row.hard == (row.value >= 0.1) for row in read_data(out).prefixes)
 
 
-def test_data_that_were_cut_are_made_anew(o1coder, arguments, tmp_path):
+def test_data_that_were_cut_are_written_again(o1coder, arguments, tmp_path):
     out = tmp_path / "run"
     assert o1coder(*arguments, "--out", out).returncode == 0
     whole = data_hash(out)
