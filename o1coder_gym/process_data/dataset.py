@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.problems.answers.programs import judged_by
 from o1coder_gym.problems.likeness.identity import question_key, split_of
 from o1coder_gym.problems.likeness.trained_on import keys_of
 from o1coder_gym.process_data.labels import LabelRule, PairRule, labelled, origin_of, sibling_pairs
 from o1coder_gym.process_data.rows import PairRow, PathRow, PrefixRow
-from o1coder_gym.process_data.uniting import united
+from o1coder_gym.process_data.uniting import likeliest, program_of, united
 from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import Problem, State
 
@@ -105,7 +107,7 @@ def assembled(
         format: Step format.
         problems: The questions of all rows.
         prefixes: Prefixes of any number of searches; equal states are merged, W and N added.
-        paths: Verified paths; equal ones are merged.
+        paths: Verified paths; equal ones are merged, and those whose program a search saw fail are omitted.
         label_rule: Hard labels.
         pair_rule: Pairs.
         validation: Share of all problems that are held out, in [0, 1).
@@ -131,24 +133,28 @@ def assembled(
         replace(row, split=split(row.state.problem_id))
         for row in labelled(united(prefixes, given), label_rule)
     ]
+    # D⁺ has what passed: a program that a search with other tests saw fail is no solution.
+    wrong = {program_of(row.state) for row in rows if row.ended and not row.passing}
+    whole = _united_paths(paths, dropped)
+    passed = [path for path in whole if program_of(path.state) not in wrong]
+    left_out = Counter(drops or {})
+    left_out["path: a search saw its program fail"] += len(whole) - len(passed)
     origins = {name: origin for name, source in sources.items() if (origin := origin_of(source)) is not None}
     return ProcessData(
         format=format,
         problems=tuple(known_problems.values()),
         prefixes=tuple(rows),
-        paths=tuple(
-            replace(path, split=split(path.state.problem_id)) for path in _united_paths(paths, dropped)
-        ),
+        paths=tuple(replace(path, split=split(path.state.problem_id)) for path in passed),
         pairs=sibling_pairs(rows, pair_rule, origins),
         label_rule=label_rule,
         pair_rule=pair_rule,
         validation=validation,
         sources={name: source for name, source in sources.items() if name not in dropped},
-        drops=dict(drops or {}),
+        drops=dict(+left_out),
     )
 
 
-def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Iterable[PathRow]:
+def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Collection[PathRow]:
     """Returns each path once; one of several runs stays as long as one of them is not dropped."""
     whole: dict[State, PathRow] = {}
     for path in paths:
@@ -156,9 +162,9 @@ def _united_paths(paths: Iterable[PathRow], dropped: Collection[str]) -> Iterabl
         # Rows of earlier versions name no source; those are kept.
         if path.sources and not kept:
             continue
-        known = whole.setdefault(path.state, replace(path, sources=()))
+        known = whole.get(path.state, replace(path, sources=()))
         sources, tests = tuple(sorted({*known.sources, *kept})), max(known.tests, path.tests)
-        whole[path.state] = replace(known, sources=sources, tests=tests)
+        whole[path.state] = replace(likeliest(known, path), sources=sources, tests=tests)
     return whole.values()
 
 
@@ -171,21 +177,28 @@ def each_once(problems: Iterable[Problem]) -> dict[str, Problem]:
     known: dict[str, Problem] = {}
     for problem in problems:
         first = known.setdefault(problem.task_id, problem)
-        for name in ("prompt", "entry_point", "public_tests", "prelude"):
-            if getattr(first, name) != getattr(problem, name):
-                what = name.replace("_", " ")
-                raise UsageError(
-                    f"two problems called {problem.task_id} differ in their {what}, so their values cannot "
-                    "be merged; rename the problems of one set"
-                )
+        one, other = _decisive(first), _decisive(problem)
+        if differing := [name for name in one if one[name] != other[name]]:
+            raise UsageError(
+                f"two problems called {problem.task_id} differ in their {differing[0]}, so their values "
+                "cannot be merged; rename the problems of one set"
+            )
     return known
+
+
+def _decisive(problem: Problem) -> dict[str, Any]:
+    """Returns by what it is called all that a program is asked for or judged by."""
+    fields = ("prompt", "entry_point", "public_tests", "prelude")
+    asked = {name.replace("_", " "): getattr(problem, name) for name in fields}
+    return asked | {"limits or kind of task": judged_by(problem.meta)}
 
 
 def merged(data: Iterable[ProcessData], *, decay: float = 1.0) -> ProcessData:
     """Returns D ∪ D' ∪ … (Algorithm 1, step 6), with new labels and pairs.
 
     Values of equal prefixes are averaged by visits, and each row keeps what each source found. An end that
-    several runs came to counts once.
+    several runs came to counts once, and passes where none of them saw its program fail: runs differ in
+    tests, and what fails any of them has no path in D⁺ and makes no hard label 1.
 
     Args:
         data: Data sets, the newest first.

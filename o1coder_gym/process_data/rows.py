@@ -6,15 +6,20 @@ Every row is one JSON object with ``schema``, ``kind``, ``task_id``, ``split`` a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
 from o1coder_gym.errors import RowError
+from o1coder_gym.problems.rows import SPLITS
 from o1coder_gym.types import ActionType, State, Step
 
 SCHEMA = 1
 """Version of the rows; a change of meaning raises it."""
+
+_ROUNDING = 1e-3
+"""Largest log-probability read: a softmax rounds to a little over 0, and a path is a sum of such steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +56,13 @@ class PrefixRow:
         value: v = W / N in [0, 1], the mean of the evaluations at and below it (the authors' issue #3).
         visits: N, their number, ≥ 1.
         ends: Distinct ends among them, whatever they were worth.
-        passing: Ends whose program passes all tests of the search, ≤ `ends`.
-        ended: Whether the episode ends here: code was committed, or the step limit reached.
+        passing: Ends whose program passes all tests of the searches that judged it, ≤ `ends`.
+        ended: Whether the episode ends here: code was committed, or the step limit reached, and no search
+            with a higher one went on.
         soft: Soft label in [0, 1]: v.
         hard: Hard label, 0 or 1, by the data set's `LabelRule`.
-        tokens: Generated tokens of S^{1:j}, of the first sample that led here.
+        tokens: Generated tokens of S^{1:j}; of several samples that led here, as one policy thinks before a
+            step and another does not, those of the one of highest `logprob`, then of fewest tokens.
         logprob: Their log-probability under the policy that wrote them, ≤ 0; None if not known.
         split: ``"train"`` or ``"validation"``, by problem.
         sources: The runs that found it, by id (`ProcessData.sources`); sorted.
@@ -130,7 +137,7 @@ class PrefixRow:
             hard=hard,
             tokens=_count(row, "tokens"),
             logprob=_logprob(row),
-            split=_text(row, "split"),
+            split=_split(row),
             sources=_sources(row),
             found=tuple(map(_found, row.get("found", ()))),
             completed=bool(row.get("completed")),
@@ -145,7 +152,7 @@ class PathRow:
     Attributes:
         state: Problem and steps; the last one is the code.
         tests: Tests that it was verified on, ≥ 1.
-        tokens: Generated tokens of the path.
+        tokens: Generated tokens of the path; of several samples as in `PrefixRow`.
         logprob: Their log-probability under the policy that wrote them, ≤ 0; None if not known.
         split: As in `PrefixRow`.
         sources: As in `PrefixRow`.
@@ -183,7 +190,7 @@ class PathRow:
             tests=_count(row, "tests", 1),
             tokens=_count(row, "tokens"),
             logprob=_logprob(row),
-            split=_text(row, "split"),
+            split=_split(row),
             sources=_sources(row),
         )
 
@@ -249,7 +256,7 @@ class PairRow:
             chosen_value=chosen_value,
             rejected_value=rejected_value,
             visits=_count(row, "visits", 1),
-            split=_text(row, "split"),
+            split=_split(row),
             sources=_sources(row),
         )
 
@@ -286,7 +293,9 @@ def _step(raw: Any, name: str) -> Step:
 
 def _found(raw: Any) -> Found:
     match raw:
-        case [str(source), int(visits), int() | float() as v, int(ends), int(passing), *more] if visits > 0:
+        case [str(source), int(visits), int() | float() as v, int(ends), int(passing), *more] if (
+            visits > 0 and 0.0 <= v <= 1.0 and 0 <= passing <= ends
+        ):
             return Found(source, visits, float(v), ends, passing, any(more))
     raise RowError(f"field 'found': expected [source, visits, value, ends, passing], got {str(raw)[:60]!r}")
 
@@ -295,6 +304,14 @@ def _text(row: Mapping[str, Any], name: str) -> str:
     value = _field(row, name)
     if not isinstance(value, str):
         raise RowError(f"field {name!r}: expected text, got {value!r}")
+    return value
+
+
+def _split(row: Mapping[str, Any]) -> str:
+    value = _text(row, "split")
+    # rows of any other would be in no part of the data set, and so neither learned nor measured
+    if value not in SPLITS:
+        raise RowError(f"field 'split': expected {' or '.join(SPLITS)}, got {value!r}")
     return value
 
 
@@ -314,8 +331,10 @@ def _count(row: Mapping[str, Any], name: str, least: int = 0) -> int:
 
 def _logprob(row: Mapping[str, Any]) -> float | None:
     value = _field(row, "logprob")
-    if value is not None and not isinstance(value, int | float):
-        raise RowError(f"field 'logprob': expected a number or null, got {value!r}")
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not -math.inf < value <= _ROUNDING:
+        raise RowError(f"field 'logprob': expected a finite number ≤ 0 or null, got {value!r}")
     return value
 
 

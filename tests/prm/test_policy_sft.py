@@ -97,6 +97,13 @@ def test_a_policy_is_trained_once(arguments: list[str], data: Path, tmp_path: Pa
     assert "holds checkpoints already" in str(other.exception)
 
 
+def test_a_train_split_without_a_path_is_said(model: Path, process_data: ProcessData, tmp_path: Path) -> None:
+    with pytest.raises(
+        O1CoderError, match=r"train split has no sft rows, the validation split 3: .*hold out"
+    ):
+        finetuning.finetune("sft", str(model), [], process_data.paths[:3], tmp_path)
+
+
 def tuned(
     model: Path,
     data: ProcessData,

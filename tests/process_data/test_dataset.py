@@ -1,7 +1,9 @@
 """Labels, pairs, merging, and the folder: numbers by hand."""
 
+import itertools
 import json
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from o1coder_gym.process_data import (
     write_data,
 )
 from o1coder_gym.process_data.dataset import assembled
-from o1coder_gym.process_data.store import data_hash
+from o1coder_gym.process_data.store import data_hash, is_written
 from o1coder_gym.types import ActionType, CallTest, Problem, State, Step
 
 
@@ -168,6 +170,9 @@ def test_merging_averages_by_visits_and_labels_anew() -> None:
         ({"public_tests": (CallTest("[1]", "3"),)}, "public tests"),
         ({"entry_point": "g"}, "entry point"),
         ({"prelude": "from math import *"}, "prelude"),
+        ({"meta": {"cpu_s": 0.001}}, "limits or kind of task"),
+        ({"meta": {"memory_bytes": 4 << 30}}, "limits or kind of task"),
+        ({"meta": {"task": "output_prediction"}}, "limits or kind of task"),
     ],
 )
 def test_problems_of_one_name_are_not_united(changed: dict[str, object], told: str) -> None:
@@ -176,6 +181,12 @@ def test_problems_of_one_name_are_not_united(changed: dict[str, object], told: s
     others = tuple(replace(problem, **changed) for problem in two.problems)
     with pytest.raises(UsageError, match=f"problems called p differ in their {told}"):
         merged([one, replace(two, problems=others)])
+
+
+def test_what_decides_no_verdict_may_differ() -> None:
+    one, two = data(prefix("a", value=1.0)), data(prefix("a", value=0.0, source="other"), source="other")
+    others = tuple(replace(problem, meta={"split": "test", "difficulty": "hard"}) for problem in two.problems)
+    assert merged([one, replace(two, problems=others)]).problems == one.problems
 
 
 def test_rules_and_shares_are_kept_and_not_mixed() -> None:
@@ -220,9 +231,89 @@ def test_an_end_that_two_searches_came_to_counts_once() -> None:
     seeds = data(*rows, *(replace(row, sources=("run",)) for row in again))
     same = {row.state.steps[-1].text: row for row in seeds.prefixes}
     assert (same["a"].ends, same["a"].passing, same["a"].found) == (3, 2, ())
-    # judged twice, passed once: one end, which passes
+    # judged twice, passed once: one end, which does not pass
     flaky = data(ended("b", passing=1), ended("b", passing=0)).prefixes[0]
-    assert (flaky.ends, flaky.passing, flaky.value) == (1, 1, 0.5)
+    assert (flaky.ends, flaky.passing, flaky.value) == (1, 0, 0.5)
+
+
+def code(text: str) -> Step:
+    return Step(ActionType.CODE, text)
+
+
+def search(source: str, *ends: tuple[str, str, bool], task: str = "p") -> ProcessData:
+    """A search of two steps: of each end a thought, the program, and whether it passed the search's tests."""
+    rows, paths = [], []
+    for thought in dict.fromkeys(end[0] for end in ends):
+        below = [passed for above, _, passed in ends if above == thought]
+        row = prefix(thought, value=sum(below) / len(below), visits=len(below), source=source, task=task)
+        rows.append(replace(row, ends=len(below), passing=sum(below)))
+    for thought, program, passed in ends:
+        row = ended(thought, program, passing=int(passed), source=source)
+        state = State(task, (think(thought), code(program)))
+        rows.append(replace(row, state=state))
+        if passed:
+            paths.append(PathRow(state, 1, 9, -2.0, "", (source,)))
+    return data(*rows, paths=tuple(paths), source=source)
+
+
+def counts(found: ProcessData) -> dict[str, tuple[int, int, int, float]]:
+    """Ends, passing ends, hard label and value of each prefix."""
+    return {
+        "/".join(step.text for step in row.state.steps): (row.ends, row.passing, row.hard, row.value)
+        for row in found.prefixes
+    }
+
+
+def programs(found: ProcessData) -> list[str]:
+    return sorted("/".join(step.text for step in path.state.steps) for path in found.paths)
+
+
+def test_what_any_search_saw_fail_does_not_pass() -> None:
+    """Searches differ in tests: few let a program pass that more of them fail."""
+    few = search("few", ("a", "x", True), ("a", "y", True), ("b", "x", True), ("c", "y", True))
+    more = search("more", ("a", "x", False), ("d", "z", True))
+    wanted = {
+        "a": (2, 1, 1, pytest.approx(2 / 3)),  # y; values are united as they are
+        "a/x": (1, 0, 0, 0.5),
+        "a/y": (1, 1, 1, 1.0),
+        "b": (1, 0, 0, 1.0),  # the same program, by other steps
+        "b/x": (1, 0, 0, 1.0),
+        "c": (1, 1, 1, 1.0),
+        "c/y": (1, 1, 1, 1.0),
+        "d": (1, 1, 1, 1.0),
+        "d/z": (1, 1, 1, 1.0),
+    }
+    for parts in ([few, more], [more, few]):
+        whole = merged(parts)
+        assert counts(whole) == wanted
+        assert programs(whole) == ["a/y", "c/y", "d/z"]
+        assert whole.drops == {"path: a search saw its program fail": 2}
+        # what each of them found is still there, so that a third one is united with the same result
+        third = search("third", ("a", "y", False), ("b", "x", True))
+        assert counts(merged([whole, third])) == counts(merged([third, few, more]))
+        assert programs(merged([whole, third])) == programs(merged([third, few, more])) == ["d/z"]
+    # another problem's program of the same text is another program
+    elsewhere = merged([search("few", ("a", "x", True), task="q"), more])
+    assert programs(elsewhere) == ["a/x", "d/z"]
+    # what a dropped search saw is dropped with it
+    assert programs(merged([few, more], decay=0.0)) == ["a/x", "a/y", "b/x", "c/y"]
+
+
+def test_a_program_that_failed_once_in_a_run_is_no_solution() -> None:
+    """It passed when it ran again, which a flaky program may."""
+    one, other = search("run", ("a", "x", True)), search("run", ("b", "x", False))
+    whole = data(*one.prefixes, *other.prefixes, paths=one.paths)
+    assert counts(whole) == {"a": (1, 0, 0, 1.0), "a/x": (1, 0, 0, 1.0)} | counts(other)
+    assert programs(whole) == []
+
+
+def test_completions_are_counted_as_they_were_judged() -> None:
+    """They have no rows of their own, so no other search can tell which programs they were."""
+    few = search("few", ("a", "x", True))
+    done = replace(few.prefixes[0], ends=8, passing=4, completed=True)
+    whole = merged([replace(few, prefixes=(done, *few.prefixes[1:])), search("more", ("a", "x", False))])
+    assert counts(whole)["a"][:2] == (8 + 1, 4)
+    assert counts(whole)["a/x"][:2] == (1, 0)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -325,8 +416,26 @@ def test_rows_of_earlier_versions_unite_as_one_source() -> None:
 def test_equal_paths_are_one() -> None:
     state = State("p", (Step(ActionType.CODE, "x"),))
     paths = (PathRow(state, 3, 9, None, "", ("a",)), PathRow(state, 5, 8, None, "", ("b",)))
-    (path,) = data(paths=paths).paths
-    assert (path.tests, path.tokens, path.sources) == (5, 9, ("a", "b"))
+    for given in (paths, paths[::-1]):
+        (path,) = data(paths=given).paths
+        assert (path.tests, path.tokens, path.sources) == (5, 8, ("a", "b"))
+
+
+def test_rows_do_not_depend_on_the_order_of_the_data() -> None:
+    """Of two policies, the second of which may take more steps."""
+    short = replace(prefix("a", value=0.0, source="short"), tokens=40, logprob=-50.0, ended=True, kept=4)
+    long = replace(prefix("a", value=1.0, visits=2, source="long"), tokens=10, logprob=-1.0, ends=2)
+    unknown = replace(prefix("a", value=1.0, source="unknown"), tokens=3, logprob=None)
+    state = State("p", (think("a"), code("x")))
+    parts = [
+        data(row, paths=(PathRow(state, 1, row.tokens, row.logprob, "", row.sources),), source=row.sources[0])
+        for row in (short, long, unknown)
+    ]
+    for given in itertools.permutations(parts):
+        for whole in (merged(given), merged([merged(given[:2]), given[2]])):
+            (row,), (path,) = whole.prefixes, whole.paths
+            assert (row.ended, row.tokens, row.logprob, row.kept) == (False, 10, -1.0, None)
+            assert (path.tokens, path.logprob) == (10, -1.0)
 
 
 def test_paths_name_no_source_that_was_dropped() -> None:
@@ -369,6 +478,81 @@ def test_a_broken_folder_is_named(tmp_path: Path) -> None:
     rows = tmp_path / "prefixes.jsonl"
     rows.write_text(rows.read_text() + "{}\n")
     with pytest.raises(RowError, match=r"prefixes\.jsonl, line 2: field 'schema' is missing"):
+        read_data(tmp_path)
+
+
+def three_kinds() -> ProcessData:
+    path = PathRow(State("p", (think("a"), Step(ActionType.CODE, "x"))), 3, 9, -2.0, "", ("run",))
+    return data(prefix("a", value=0.75), prefix("b", value=0.0), paths=(path,))
+
+
+def forget_hashes(manifest: Path, *names: str) -> None:
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({name: value for name, value in told.items() if name not in names}))
+
+
+@pytest.mark.parametrize("name", ["problems", "prefixes", "paths", "pairs"])
+def test_a_file_that_was_changed_is_named(name: str, tmp_path: Path) -> None:
+    write_data(tmp_path, three_kinds())
+    asked = (three_kinds().sources, LabelRule(), PairRule(), 0.1)
+    assert is_written(tmp_path, *asked)
+    file = tmp_path / f"{name}.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))  # whole rows alone
+    for read in (read_data, data_hash):
+        with pytest.raises(RowError, match=rf"{name}\.jsonl: changed or cut since dataset\.json was written"):
+            read(tmp_path)
+    # so that a synthesis that is resumed writes it anew
+    assert not is_written(tmp_path, *asked)
+    forget_hashes(tmp_path / "dataset.json", "files")  # as earlier versions wrote it
+    with pytest.raises(
+        RowError, match=r"one of problems\.jsonl, prefixes\.jsonl, paths\.jsonl, pairs\.jsonl"
+    ):
+        read_data(tmp_path)
+    file.unlink()
+    with pytest.raises(RowError, match=rf"{name}\.jsonl: cannot be read"):
+        data_hash(tmp_path)
+
+
+def test_a_folder_without_a_hash_is_read(tmp_path: Path) -> None:
+    digest = write_data(tmp_path, three_kinds())
+    forget_hashes(tmp_path / "dataset.json", "hash", "files")
+    assert read_data(tmp_path) == three_kinds()
+    assert data_hash(tmp_path) == digest
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("problems", lambda row: [row, row], "line 2: the same as line 1"),
+        ("prefixes", lambda row: [row, row], "line 2: the same as line 1"),
+        ("prefixes", lambda row: [row | {"task_id": "nope"}], "line 1: field 'task_id': 'nope' is not in"),
+        (
+            "prefixes",
+            lambda row: [row | {"split": "validation"}],
+            "line 2: field 'split': 'train', but other",
+        ),
+        ("prefixes", lambda row: [row | {"split": "test"}], "line 1: field 'split'"),
+        ("paths", lambda row: [row, row], "line 2: the same as line 1"),
+        ("paths", lambda row: [row | {"task_id": "nope"}], "line 1: field 'task_id'"),
+        ("pairs", lambda row: [row, row], "line 2: the same as line 1"),
+        (
+            "pairs",
+            lambda row: [row, row | {"chosen": row["rejected"], "rejected": row["chosen"]}],
+            "line 2: the same as line 1",
+        ),
+    ],
+)
+def test_rows_that_contradict_one_another_are_named(
+    name: str, change: Callable[[dict], list[dict]], told: str, tmp_path: Path
+) -> None:
+    """Also where no hash says that they were changed."""
+    write_data(tmp_path, three_kinds())
+    forget_hashes(tmp_path / "dataset.json", "hash", "files")
+    file = tmp_path / f"{name}.jsonl"
+    first, *others = file.read_text().splitlines()
+    rows = [*map(json.dumps, change(json.loads(first))), *others]
+    file.write_text("".join(row + "\n" for row in rows))
+    with pytest.raises(RowError, match=rf"{name}\.jsonl, {told}"):
         read_data(tmp_path)
 
 

@@ -16,7 +16,7 @@ PATH = PathRow(State("p", (THINK, CODE)), 5, 30, None, "validation", ("a",))
 PAIR = PairRow(State("p"), THINK, OTHER, 0.75, 0.25, 2, "train", ("a",))
 
 
-@pytest.mark.parametrize("row", [PREFIX, replace(PREFIX, kept=7), PATH, PAIR])
+@pytest.mark.parametrize("row", [PREFIX, replace(PREFIX, kept=7), replace(PREFIX, logprob=1e-6), PATH, PAIR])
 def test_a_row_survives_json(row: PrefixRow | PathRow | PairRow) -> None:
     assert type(row).from_row(json.loads(json.dumps(row.to_row()))) == row
 
@@ -46,11 +46,20 @@ def test_a_pair_says_its_margin() -> None:
         (PREFIX, {"steps": []}, "at least one step"),
         (PREFIX, {"steps": [[9, "x"]]}, "steps"),
         (PREFIX, {"logprob": "low"}, "logprob"),
+        (PREFIX, {"logprob": float("nan")}, "logprob"),
+        (PREFIX, {"logprob": float("-inf")}, "logprob"),
+        (PREFIX, {"logprob": 5.0}, "logprob"),
+        (PREFIX, {"split": "test"}, "split"),
+        (PREFIX, {"found": [["a", 1, float("nan"), 1, 0]]}, "found"),
+        (PREFIX, {"found": [["a", 1, 0.5, 1, 2]]}, "found"),
         (PREFIX, {"sources": [1]}, "sources"),
         (PATH, {"steps": [[1, "x"]]}, "ends with code"),
         (PATH, {"tests": 0}, "tests"),
+        (PATH, {"split": ""}, "split"),
+        (PATH, {"logprob": 5.0}, "logprob"),
         (PAIR, {"rejected_value": 0.75}, "above rejected_value"),
         (PAIR, {"chosen": "x"}, "chosen"),
+        (PAIR, {"split": "test"}, "split"),
     ],
 )
 def test_what_is_no_row_is_named(row: PrefixRow | PathRow | PairRow, change: dict, named: str) -> None:

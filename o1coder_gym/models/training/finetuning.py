@@ -68,8 +68,8 @@ def finetune(
 
     Raises:
         MissingExtraError: When TRL or PEFT is not installed.
-        O1CoderError: When no row fits, `out` holds checkpoints and `resume` is false, a row does not begin
-            with the policy's prompt, or the model cannot be saved.
+        O1CoderError: When there are no train rows or none fits, `out` holds checkpoints and `resume` is
+            false, a row does not begin with the policy's prompt, or the model cannot be saved.
         WeightsError: When the model cannot be found.
     """
     training = Assembly(
@@ -97,6 +97,11 @@ def _assembled(
     checkpoint: str | None,
 ) -> tuple[Any, dict[str, Any]]:
     """Makes the trainer of rows that fit; counts the others."""
+    if not parts[0]:
+        raise O1CoderError(
+            f"the train split has no {stage} rows, the validation split {len(parts[1])}: make data of more "
+            "problems, or hold out fewer (--validation)"
+        )
     loaded, tokenizer = load_weights(model_path(model), trained_type(settings), settings.template_arguments)
     train_part, validation_part = (
         _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length) for rows in parts

@@ -150,9 +150,14 @@ def require_objective(name: str) -> None:
 
 def require_rows(found: Examples, data: Path, objective: str, max_length: int) -> None:
     """Raises `O1CoderError` when there is nothing to learn from."""
-    if not found.rows:
-        left_out = f"{found.left_out} are longer than {max_length} tokens"
-        raise O1CoderError(f"{data}: no {objective} rows to learn from ({left_out})")
+    if found.rows:
+        return
+    if found.left_out:
+        why = f"{found.left_out} are longer than {max_length} tokens"
+    else:
+        kind = "pairs" if objective == "pairwise" else "prefixes"
+        why = f"its train split has no {kind}; search more problems, or hold out fewer (--validation)"
+    raise O1CoderError(f"{data}: no {objective} rows to learn from: {why}")
 
 
 def step_text(tokenizer: Tokenizer, step_format: str, max_length: int) -> StepText:

@@ -66,6 +66,20 @@ def test_a_finished_run_is_not_run_again(o1coder, arguments, tmp_path):
     assert all(row.hard == (row.value >= 0.1) for row in read_data(out).prefixes)
 
 
+def test_data_that_were_cut_are_written_again(o1coder, arguments, tmp_path):
+    out = tmp_path / "run"
+    assert o1coder(*arguments, "--out", out).returncode == 0
+    whole = data_hash(out)
+    (out / "paths.jsonl").write_text("")
+    done = o1coder("sft", "--data", out, "--model", "tiny", "--out", tmp_path / "sft")
+    assert done.returncode == 1
+    assert "paths.jsonl: changed or cut since dataset.json was written" in done.stderr
+    again = o1coder(*arguments, "--out", out, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert "searching" not in again.stderr
+    assert data_hash(out) == whole
+
+
 def test_earlier_data_are_united(o1coder, arguments, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     assert o1coder(*arguments, "--out", one).returncode == 0

@@ -19,7 +19,7 @@ from o1coder_gym.prm.model import StepModel, load_backbone  # noqa: E402
 from o1coder_gym.prm.training import hidden_states  # noqa: E402
 from o1coder_gym.prm.training.head_only import FitSettings, fit_prm  # noqa: E402
 from o1coder_gym.prm.training.trainer import OBJECTIVES, train_prm  # noqa: E402
-from o1coder_gym.process_data import ProcessData  # noqa: E402
+from o1coder_gym.process_data import ProcessData, write_data  # noqa: E402
 
 
 def weights(folder: Path) -> dict[str, Any]:
@@ -106,6 +106,15 @@ def test_a_killed_fit_reads_on_where_it_was(
     assert len(rows) == len({json.loads(row)["prefix"] for row in rows}) > len(kept)
     for one, other in zip(whole, again, strict=True):
         assert all(tensor.equal(other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize(("objective", "kind"), [("hard", "prefixes"), ("pairwise", "pairs")])
+def test_a_train_split_without_rows_is_said(
+    objective: str, kind: str, model: Path, process_data: ProcessData, tmp_path: Path
+) -> None:
+    write_data(tmp_path / "data", process_data.of_split("validation"))
+    with pytest.raises(O1CoderError, match=f"its train split has no {kind}; .* hold out fewer"):
+        fit_prm(str(model), tmp_path / "data", tmp_path / "run", [objective])
 
 
 def test_bad_requests_are_one_line(model: Path, data: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from o1coder_gym.prm.training.trainer import (  # noqa: E402
     train_prm,
 )
 from o1coder_gym.problems.likeness.trained_on import trained_on  # noqa: E402
-from o1coder_gym.process_data import PrefixRow, ProcessData, read_data  # noqa: E402
+from o1coder_gym.process_data import PrefixRow, ProcessData, read_data, write_data  # noqa: E402
 from o1coder_gym.process_data.dataset import assembled  # noqa: E402
 from o1coder_gym.steps.formats import PSEUDOCODE  # noqa: E402
 from o1coder_gym.types import ActionType, Problem, State, Step  # noqa: E402
@@ -338,6 +338,15 @@ def test_a_trained_prm_is_a_start(model: Path, data: Path, tmp_path: Path) -> No
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
     told = json.loads((second.model / "provenance.json").read_text())
     assert str(first.model) in told["inputs"]
+
+
+@pytest.mark.parametrize(("objective", "kind"), [("hard", "prefixes"), ("pairwise", "pairs")])
+def test_a_train_split_without_rows_is_said(
+    objective: str, kind: str, model: Path, process_data: ProcessData, tmp_path: Path
+) -> None:
+    write_data(tmp_path / "data", process_data.of_split("validation"))
+    with pytest.raises(O1CoderError, match=f"its train split has no {kind}; .* hold out fewer"):
+        train_prm(str(model), tmp_path / "data", tmp_path / "run", objective, SHORT)
 
 
 def test_bad_requests_are_one_line(model: Path, data: Path, tmp_path: Path) -> None:
