@@ -120,9 +120,8 @@ def _assembled(
     }
     left_out = len(pairs) - len(fitting)
     if not fitting:
-        told = (
-            f" ({left_out} are over {longest} tokens, or hold a step that cannot be read)" if left_out else ""
-        )
+        why = f" ({left_out} are over {longest} tokens, or hold a step that cannot be read)"
+        told = why if left_out else ""
         raise O1CoderError(
             f"none of {len(pairs)} pairs can be learned from{told}; search wider (o1coder synthesize), or "
             "lower the margin of pairs"

@@ -202,7 +202,7 @@ def test_a_cut_run_ends_where_an_uncut_one_does(
 
 
 def assert_told_of_the_whole(whole: TrainingResult, resumed: TrainingResult) -> None:
-    """A resumed training says of all steps what an uncut one says, and nothing else of its own steps alone."""
+    """A resumed training says what an uncut one says of all steps, and nothing of its own steps alone."""
     state = whole.model.parent / "checkpoints" / "checkpoint-2" / "trainer_state.json"
     losses = [row["loss"] for row in json.loads(state.read_text())["log_history"] if "loss" in row]
     assert whole.metrics["train_loss"] == pytest.approx(sum(losses) / 2)
