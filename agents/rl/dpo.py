@@ -19,6 +19,7 @@ from o1coder_gym.models.batches.projection import project_completions_only
 from o1coder_gym.models.batches.row_order import filled, order_rows
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.checkpoints import load_weights
+from o1coder_gym.models.context import longest_row
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.models.training.assembly import Assembly, train
@@ -68,15 +69,15 @@ def train_dpo(
             a training on other pairs or with other settings.
         WeightsError: When the model cannot be found.
     """
-    chosen = widest(data.of_split("train").pairs, settings.pairs or None, settings.seed)
+    pairs = widest(data.of_split("train").pairs, None, settings.seed)
     # Only where it is set: folders of runs without a reference keep the hash that they were begun with.
     further = {"reference": reference} if reference else {}
-    digest = content_hash([pair.to_row() for pair in chosen])
+    digest = content_hash([pair.to_row() for pair in pairs])
     training = Assembly(
         made=provenance("rl dpo", weights, digest, settings, **further),
         out=out,
         resume=resume,
-        assemble=partial(_assembled, weights, data, chosen, out, settings, step_format, reference),
+        assemble=partial(_assembled, weights, data, pairs, out, settings, step_format, reference),
         keys=data.learned_keys(),
     )
     return train(training).model
@@ -98,25 +99,34 @@ def widest(pairs: Sequence[PairRow], most: int | None, seed: int) -> list[PairRo
 def _assembled(
     weights: str,
     data: ProcessData,
-    chosen: Sequence[PairRow],
+    pairs: Sequence[PairRow],
     out: Path,
     settings: DPOSettings,
     step_format: StepFormat,
     reference: str | None,
     checkpoint: str | None,
 ) -> tuple[PairTrainer, dict[str, Any]]:
-    """Makes the trainer of a round."""
+    """Makes the trainer of the widest pairs that fit; counts those that do not."""
     dtype = trained_type(settings)
     loaded, tokenizer = load_weights(model_path(weights), dtype, settings.template_arguments)
     problems = {problem.task_id: problem for problem in data.problems}
-    rows = list(pair_tokens(TokenText(tokenizer), step_format, problems, chosen))
+    text, longest = TokenText(tokenizer), longest_row(loaded, settings.max_length)
     # Left out, not cut: half a step is not an action of the policy.
-    rows = [row for row in rows if _length(row) <= settings.max_length]
-    if not rows:
+    fitting = {
+        pair: row
+        for pair in pairs
+        for row in pair_tokens(text, step_format, problems, [pair])
+        if _length(row) <= longest
+    }
+    left_out = len(pairs) - len(fitting)
+    if not fitting:
+        why = f" ({left_out} are over {longest} tokens, or hold a step that cannot be read)"
+        told = why if left_out else ""
         raise O1CoderError(
-            f"none of {len(data.pairs)} pairs can be learned from; search wider (o1coder synthesize), or "
+            f"none of {len(pairs)} pairs can be learned from{told}; search wider (o1coder synthesize), or "
             "lower the margin of pairs"
         )
+    rows = [fitting[pair] for pair in widest(list(fitting), settings.pairs or None, settings.seed)]
     adapters = lora(settings.lora_rank, checkpoint)
     project_completions_only()
     # With LoRA the base without adapters is where training starts; TRL needs no second model for that.
@@ -136,7 +146,7 @@ def _assembled(
     )
     # After `filled`: the rows that were put in to fill a batch come behind the `len(rows)` real ones.
     order_rows(trainer, len(rows), neighbours=settings.group_prefixes)
-    return trainer, {}
+    return trainer, {"rows_left_out": left_out}
 
 
 def pair_tokens(

@@ -152,8 +152,8 @@ class DPOSettings(Checked):
         batch_size: Pairs per optimizer step.
         rows_at_once: Pairs per forward pass; divides the batch.
         group_prefixes: Put pairs with a common beginning into one forward pass, see `TrainingSettings`.
-        pairs: Pairs at most, those of largest margin; 0 takes all.
-        max_length: Longest pair in tokens; longer ones are left out.
+        pairs: Pairs at most, those of largest margin that are not too long; 0 takes all.
+        max_length: Longest pair in tokens, at most the model's context; longer ones are left out.
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.
         save_steps: Optimizer steps between two checkpoints.
         dtype: Data type of the weights; auto: bfloat16 on a GPU with LoRA, else float32.

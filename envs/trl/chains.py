@@ -10,7 +10,7 @@ from o1coder_gym.steps.answers import said_in
 from o1coder_gym.steps.formats import StepFormat, read_action, split_chain
 from o1coder_gym.types import Step
 
-Completion: TypeAlias = str | Sequence[Mapping[str, Any]]
+Completion: TypeAlias = str | Sequence[Mapping[str, Any] | None] | None
 
 
 def read_texts(completion: Completion, step_format: StepFormat) -> list[str]:
@@ -27,17 +27,19 @@ def read_chain(
 
 
 def _text(completion: Completion) -> str:
-    """Returns a completion as text; of a conversation what the assistant said."""
-    if isinstance(completion, str):
-        return completion
-    return "\n\n".join(_said(turn) for turn in completion if turn.get("role") == "assistant")
+    """Returns a completion as text; of a conversation what the assistant said. What is None says nothing."""
+    if completion is None or isinstance(completion, str):
+        return completion or ""
+    turns = [turn for turn in completion if turn is not None]
+    return "\n\n".join(_said(turn) for turn in turns if turn.get("role") == "assistant")
 
 
 def _said(turn: Mapping[str, Any]) -> str:
     """Returns what an assistant's turn says: the actions of its tool calls, else its content."""
     # A chain may be played by tool calls; then the actions are in their arguments, not in the text.
-    calls = [(call.get("function") or call).get("arguments") for call in turn.get("tool_calls") or ()]
-    actions = [action for call in calls if (action := _action(call)) is not None]
+    calls = [call for call in turn.get("tool_calls") or () if call is not None]
+    given = [(call.get("function") or call).get("arguments") for call in calls]
+    actions = [action for arguments in given if (action := _action(arguments)) is not None]
     return "\n\n".join(actions) or said_in(turn)
 
 
@@ -47,4 +49,5 @@ def _action(arguments: Any) -> str | None:
         given = json.loads(arguments) if isinstance(arguments, str) else arguments
     except ValueError:
         return None
-    return str(given["action"]) if isinstance(given, Mapping) and "action" in given else None
+    action = given.get("action") if isinstance(given, Mapping) else None
+    return None if action is None else str(action)

@@ -97,14 +97,21 @@ def problem_of(columns: Mapping[str, Any], place: int) -> Problem:
     return Problem(task_id, question, entry_point, tests, meta, _prelude(columns, place))
 
 
+def limits(columns: Mapping[str, Any], count: int) -> list[int]:
+    """Returns the step limit of each chain, [B]."""
+    return [_cell(columns, "max_steps", place, MAX_STEPS) for place in range(count)]
+
+
 def _prelude(columns: Mapping[str, Any], place: int) -> str:
-    return columns["prelude"][place] if "prelude" in columns else ""
+    return _cell(columns, "prelude", place, "")
 
 
 def _meta(columns: Mapping[str, Any], place: int) -> str:
-    return (columns["meta"][place] if "meta" in columns else None) or "{}"
+    return _cell(columns, "meta", place, "{}")
 
 
-def limits(columns: Mapping[str, Any], count: int) -> list[int]:
-    """Returns the step limit of each chain, [B]."""
-    return list(columns.get("max_steps", (MAX_STEPS,) * count))
+def _cell(columns: Mapping[str, Any], name: str, place: int, otherwise: Any) -> Any:
+    """Returns a value of a column that not all rows need have."""
+    # A data set of rows with the column and rows without it, `concatenate_datasets`, has None for the latter.
+    found = columns[name][place] if name in columns else None
+    return otherwise if found is None else found

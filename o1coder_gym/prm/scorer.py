@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from o1coder_gym.errors import ScorerError, UsageError
 from o1coder_gym.metrics.calibration import UNCALIBRATED, Calibration
+from o1coder_gym.models.context import longest_row
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.sources.adapters import shipped_prm
 from o1coder_gym.prm.calibration import read_calibration
@@ -181,8 +182,7 @@ def load_model_scorer(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     backbone = load_backbone(folder, settings.dtype, settings.device)
     head = HEADS[family.head](folder, backbone, tokenizer)
-    context = int(getattr(backbone.config, "max_position_embeddings", _LONGEST))  # pyright: ignore
-    longest = min(context, int(told.get("max_length", _LONGEST)))
+    longest = longest_row(backbone, int(told.get("max_length", _LONGEST)))
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     model = StepModel(backbone, head, pad)
     if settings.prefix_mib:

@@ -17,13 +17,13 @@ from itertools import islice
 
 from o1coder_gym.steps.source import does_something, parsed
 
+# One class for quotes and blanks: parts that share blanks took exponential time for "> > > …".
+_MARGIN = r"(?P<margin>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
+_FENCE = r"(?P<fence>`{3,}+(?=[^`\n]*\n)|~{3,}+)[ \t]*(?P<info>[^\n]*)\n"
 _OPENING = re.compile(
-    # One class for quotes and blanks: parts that share blanks took exponential time for "> > > …".
-    r"(?:^(?P<margin>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
-    r"|(?<=[^\s`~])[ \t]*(?=(?:`{3,}|~{3,})(?i:python|py)[\d.]*[ \t\r]*\n))"
-    r"(?P<fence>`{3,}+(?=[^`\n]*\n)|~{3,}+)[ \t]*(?P<info>[^\n]*)\n",
-    re.M,
+    rf"(?:^{_MARGIN}|(?<=[^\s`~])[ \t]*(?=(?:`{{3,}}|~{{3,}})(?i:python|py)[\d.]*[ \t\r]*\n)){_FENCE}", re.M
 )
+_OPENING_HERE = re.compile(_MARGIN + _FENCE)
 _RUNS = {"`": re.compile(r"`{3,}"), "~": re.compile(r"~{3,}")}
 _BEHIND = {mark: re.compile(rf"{mark}+[ \t\r]*(?:\n|\Z)") for mark in "`~"}
 _MORE_BEHIND = {  # a tag, a mark, or words that are not an info string
@@ -85,16 +85,27 @@ def fenced(code: str) -> str:
     return f"{fence}python\n{code}\n{fence}\n"
 
 
-def first_end(text: str) -> int | None:
+def first_end(text: str, begin: int = 0, openings: int | None = None) -> int | None:
     """Returns the end of the first closing fence's line; None while the block is open, 0 without a fence.
 
-    What it returns does not change as the text grows.
+    Once there is a fence, what it returns does not change as the text grows.
+
+    Args:
+        text: Some text.
+        begin: Where to begin, as if the text began there.
+        openings: Its `openings_end`, if it is known.
     """
-    opening = _OPENING.search(text)
+    end = len(text) if openings is None else openings
+    opening = _OPENING_HERE.match(text, begin) or _OPENING.search(text, begin + 1, end)
     if opening is None:
         return 0
     closing = _closing(text, opening)
     return closing.end if closing and text[closing.end - 1] == "\n" else None
+
+
+def openings_end(text: str) -> int:
+    """Returns where the last line ends that opens a block, 0 without one: behind it none needs be sought."""
+    return max((opening.end() for opening in _OPENING.finditer(text)), default=0)
 
 
 def end_tags(text: str, begin: int = 0) -> int:

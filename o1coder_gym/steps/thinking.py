@@ -65,15 +65,15 @@ class Thought:
         return self.text + joint + answer
 
 
-def end_of_thought(text: str) -> int | None:
-    """Returns where the thoughts at the beginning of a text end, 0 without one, None while one is open.
+def end_of_thought(text: str, begin: int = 0) -> int | None:
+    """Returns where the thoughts at a place in a text end, `begin` without one, None while one is open.
 
     What announces the answer, in formats with channels, belongs to the thoughts.
     """
-    end = 0
-    while begin := _BEGIN.match(text, end):
-        closing = _CLOSING[begin[1]]
-        found = text.find(closing, begin.end())
+    end = begin
+    while opening := _BEGIN.match(text, end):
+        closing = _CLOSING[opening[1]]
+        found = text.find(closing, opening.end())
         if found < 0:
             return None
         end = found + len(closing)

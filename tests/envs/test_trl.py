@@ -56,6 +56,7 @@ def test_rewards_by_hand() -> None:
         ({"content": [RIGHT[:9], {"type": "image", "image": None}, {"text": RIGHT[9:]}]}, 1.0),
         ({"content": None, "tool_calls": []}, 0.0),
         ({"tool_calls": [{"function": {"name": "step"}}]}, 0.0),
+        ({"content": RIGHT, "tool_calls": [None, {"function": {"arguments": {"action": None}}}]}, 1.0),
         ({"content": []}, 0.0),
     ],
 )
@@ -63,6 +64,13 @@ def test_turns_say_text_parts_or_nothing(turn: dict[str, Any], reward: float) ->
     talk = [{"role": "user", "content": None}, {"role": "assistant", **turn}]
     assert trl.outcome(completions=[talk], **columns(1)) == [reward]
     assert trl.outcome(completions=[[*talk, {"role": "assistant", "content": RIGHT}]], **columns(1)) == [1.0]
+
+
+def test_what_is_none_says_nothing() -> None:
+    talk = [None, {"role": "assistant", "content": RIGHT}, None]
+    texts = [None, [None], talk]
+    assert trl.outcome(completions=texts, **columns(3)) == [0.0, 0.0, 1.0]
+    assert trl.well_formed(completions=texts, **columns(3)) == [0.0, 0.0, 1.0]
 
 
 def failed(completions: Any, **_: Any) -> list[float | None]:
@@ -349,3 +357,17 @@ def test_rows_say_what_a_problem_is_judged_by() -> None:
 def test_rows_say_a_step_limit_that_is_not_the_usual_one() -> None:
     assert "max_steps" not in trl.rows([PROBLEM])[0]
     assert trl.rows([PROBLEM], max_steps=3)[0]["max_steps"] == 3
+
+
+def test_rows_of_several_sets_are_one_data_set() -> None:
+    datasets = pytest.importorskip("datasets")
+    plain = trl.rows([PROBLEM])
+    limited = trl.rows([replace(PROBLEM, task_id="q", meta={"cpu_s": 9}, prelude="ONE = 1")], max_steps=1)
+    del plain[0]["prelude"]  # as versions wrote it that knew none
+    joined = datasets.concatenate_datasets([*map(datasets.Dataset.from_list, (plain, limited))])
+    given_ = {name: list(joined[name]) for name in joined.column_names if name != "prompt"}
+    assert given_["max_steps"] == [None, 1]
+    assert trl.outcome(completions=[RIGHT, RIGHT], **given_) == [1.0, 0.0]
+    assert trl.well_formed(completions=[RIGHT, RIGHT], **given_) == [1.0, 0.0]
+    assert [problem_of(given_, place).prelude for place in (0, 1)] == ["", "ONE = 1"]
+    assert limits_for(problem_of(given_, 1)).cpu_s == 9

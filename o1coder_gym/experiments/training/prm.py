@@ -59,7 +59,7 @@ class HeadSettings(Checked):
     Attributes:
         model: Language model whose backbone stays frozen: name, Hub id or folder.
         objectives: May be repeated; none given: all three.
-        max_length: Longest chain in tokens; longer ones are left out.
+        max_length: Longest chain in tokens, at most the model's context; longer ones are left out.
         dtype: Data type of the backbone's weights; auto: float32.
     """
 

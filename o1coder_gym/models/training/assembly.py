@@ -137,12 +137,28 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
     with quiet(), peak_memory() as peak:
         with shown_progress(trainer):
             outcome = trainer.train(resume_from_checkpoint=checkpoint)
-        metrics = dict(outcome.metrics) | last_evaluation(trainer)
+        metrics = _whole_training(outcome.metrics, trainer.state, checkpoint is not None)
+        metrics |= last_evaluation(trainer)
         trainer.model = whole(trainer.model)
     taken = max(ranks.gathered(peak.size))
     each = f" on each of {ranks.count()} ranks at most" if ranks.count() > 1 else ""
     notes().print(f"peak memory: {gib(taken)}{each}", highlight=False)
     return metrics | {PEAK: taken / (1 << 30)}
+
+
+def _whole_training(metrics: Mapping[str, float], state: Any, resumed: bool) -> dict[str, float]:
+    """Returns a training's figures over all of its steps; transformers' are over those since a resumption.
+
+    Args:
+        metrics: What transformers measured.
+        state: Of the trainer; holds what was logged of each step, also before the resumption.
+        resumed: Whether it is a part that was measured: the time and the rates of the whole are not known.
+    """
+    kept = {name: value for name, value in metrics.items() if not (resumed and name.startswith("train_"))}
+    # From a checkpoint of the last step in the middle of an epoch transformers makes one more step.
+    steps = [row for row in state.log_history if "loss" in row and row["step"] <= state.max_steps]
+    losses = [row["loss"] for row in steps]
+    return kept | {"train_loss": sum(losses) / len(losses)} if losses else kept
 
 
 def last_evaluation(trainer: Any) -> dict[str, float]:

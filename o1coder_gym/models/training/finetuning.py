@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.chat_template import TrainingTokens, check_training_tokens, training_tokens
 from o1coder_gym.models.checkpoints import load_weights, quiet
+from o1coder_gym.models.context import longest_row
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.arguments import MeasuredByLabel, lora, trainer_arguments
 from o1coder_gym.models.training.assembly import Assembly, TrainingResult, save_policy, train_once
@@ -103,12 +104,13 @@ def _assembled(
             "problems, or hold out fewer (--validation)"
         )
     loaded, tokenizer = load_weights(model_path(model), trained_type(settings), settings.template_arguments)
+    longest = longest_row(loaded, settings.max_length)
     train_part, validation_part = (
-        _fitting(_encoded(rows, tokenizer, encode), tokenizer, settings.max_length) for rows in parts
+        _fitting(_encoded(rows, tokenizer, encode), tokenizer, longest) for rows in parts
     )
     if not train_part:
         raise O1CoderError(
-            f"none of {len(parts[0])} {stage} rows can be learned: over {settings.max_length} tokens, "
+            f"none of {len(parts[0])} {stage} rows can be learned: over {longest} tokens, "
             "or nothing that the policy could have written after its prompt"
         )
     _check(train_part, tokenizer)

@@ -24,7 +24,7 @@ class TrainingSettings(Checked):
         group_prefixes: Put rows with a common beginning into one forward pass, which computes the shared part
             once. Faster where prompts have several rows; but a batch then has fewer prompts, and learns less.
         lora_rank: LoRA on all linear layers; 0 trains all weights.
-        max_length: Longest row in tokens; longer ones are left out.
+        max_length: Longest row in tokens, at most the model's context; longer ones are left out.
         beta: β of DPO, how strongly the policy is held to the reference.
         save_steps: Optimizer steps between two checkpoints.
         dtype: Data type of the weights; auto: bfloat16 on a GPU with LoRA, else float32, for a PRM always

@@ -30,6 +30,7 @@ from transformers.utils import logging
 
 from o1coder_gym.errors import PolicyError
 from o1coder_gym.models.chat_template import end_tokens, with_template_arguments
+from o1coder_gym.models.context import context_of
 from o1coder_gym.models.lookup import UNLOADABLE
 from o1coder_gym.models.memory import check_memory
 from o1coder_gym.policies.hf.packed_linear import pack_linear_layers
@@ -99,13 +100,6 @@ class CausalModel:
         if found.shape is not None:
             pack_linear_layers(model)  # nobody else has this model, so nobody trains it
         return found
-
-
-def context_of(config: Any) -> int:
-    """Returns the longest sequence in tokens; models without a limit get a large one."""
-    names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-    lengths = (getattr(config, name, None) for name in names)
-    return next((int(length) for length in lengths if length), 1 << 20)
 
 
 def has_plain_attention(model: Any) -> bool:

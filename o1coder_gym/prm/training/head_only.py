@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from o1coder_gym.errors import require
 from o1coder_gym.models.checkpoints import MODEL
+from o1coder_gym.models.context import longest_row
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.assembly import TrainingResult, read_result, write_result
 from o1coder_gym.models.training.settings import PRM_SETTINGS
@@ -41,7 +42,7 @@ class FitSettings:
 
     Attributes:
         dtype: Of the body's weights; ``"auto"`` is float32.
-        max_length: Longest chain in tokens; longer ones are left out.
+        max_length: Longest chain in tokens, at most the model's context; longer ones are left out.
         template_arguments: Variables of the chat template; the model's template keeps them.
     """
 
@@ -90,10 +91,10 @@ def fit_prm(
     if not missing:
         return [read_result(out / name) for name in objectives]
     loaded, tokenizer, _ = load_model(folder, settings.dtype, template_arguments=settings.template_arguments)
-    text = step_text(tokenizer, rows.format, settings.max_length)
+    text = step_text(tokenizer, rows.format, longest_row(loaded, settings.max_length))
     learned = learned_rows(rows.of_split("train"), text, missing)
     for name in missing:
-        require_rows(learned[name], data, name, settings.max_length)
+        require_rows(learned[name], data, name, text.max_length)
     with open_reading(model, settings.dtype, out) as reading:
         heads = first_heads(reading, learned)
     for name in missing:

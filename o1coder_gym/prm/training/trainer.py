@@ -21,6 +21,7 @@ from o1coder_gym.models.batches.row_order import filled, order_rows
 from o1coder_gym.models.batches.shared_prefixes import share_prefixes
 from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.checkpoints import make_paddable, quiet, save_merged, try_saving
+from o1coder_gym.models.context import longest_row
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.models.training.arguments import MeasuredByLabel, lora, trainer_arguments
 from o1coder_gym.models.training.assembly import Assembly, TrainingResult, train_once
@@ -100,7 +101,7 @@ def train_prm(
         assemble=partial(_assembled, model, data, rows, out, objective, settings),
         save=lambda trainer, folder: save_prm(
             trainer.model,
-            step_text(trainer.processing_class, rows.format, settings.max_length),
+            step_text(trainer.processing_class, rows.format, longest_row(trainer.model, settings.max_length)),
             folder,
             rows.format,
             objective,
@@ -123,10 +124,10 @@ def _assembled(
     loaded, tokenizer, fresh = load_model(
         model_path(model), settings.dtype, settings.seed, settings.template_arguments
     )
-    text = step_text(tokenizer, rows.format, settings.max_length)
+    text = step_text(tokenizer, rows.format, longest_row(loaded, settings.max_length))
     learned = learned_rows(rows.of_split("train"), text, [objective])
     parts = [learned[objective], examples(rows.of_split("validation"), text, objective)]
-    require_rows(parts[0], data, objective, settings.max_length)
+    require_rows(parts[0], data, objective, text.max_length)
     if fresh and checkpoint is None:
         set_head(loaded, ranks.from_first(lambda: _first_head(model, settings, out, learned, objective)))
     with quiet():
@@ -209,6 +210,9 @@ def load_model(
 
     Returns:
         The model, its tokenizer, and whether the head is fresh.
+
+    Raises:
+        O1CoderError: When transformers gives models of its kind another head.
     """
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -224,6 +228,11 @@ def load_model(
             )
     finally:
         logging.set_verbosity(verbosity)
+    if not isinstance(getattr(model, "score", None), torch.nn.Linear):
+        raise O1CoderError(
+            f"{folder} cannot become a process reward model: transformers' {type(model).__name__} has no "
+            "linear head called score; start from a model that has one, as those of Qwen and Llama do"
+        )
     model.score = Float32Head(model.score)
     for module in model.children():
         if isinstance(module, torch.nn.Dropout):

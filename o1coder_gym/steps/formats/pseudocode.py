@@ -31,14 +31,15 @@ from dataclasses import dataclass
 
 from o1coder_gym.steps import prompts
 from o1coder_gym.steps.answers import fenced_program
-from o1coder_gym.steps.fences import fenced, first_end
+from o1coder_gym.steps.fences import fenced, first_end, openings_end
 from o1coder_gym.steps.formats.actions import THOUGHT_IN_BODY, UNFINISHED, body_said, malformed, too_long
 from o1coder_gym.steps.formats.format import Prompt, StepFormat, transcript, without
 from o1coder_gym.steps.thinking import OPENING, end_of_thought, split_thought
 from o1coder_gym.types import ActionType, Problem, State, Step
 
 _HEADER = re.compile(r"\s*###[ \t]*step[ \t]*\d*[ \t]*\([ \t]*([a-z]+)[ \t]*\)[ \t]*:?[ \t\r]*\n?", re.I)
-_NEXT_STEP = re.compile(r"^###[ \t]*step", re.I | re.M)
+_STEP = re.compile(r"###[ \t]*step", re.I)
+_NEXT_STEP = re.compile(f"^{_STEP.pattern}", re.I | re.M)
 _ESCAPABLE = re.compile(rf"^(\\*(?:###[ \t]*step|{OPENING}))", re.I | re.M)
 _ESCAPED = re.compile(rf"^\\(\\*(?:###[ \t]*step|{OPENING}))", re.I | re.M)
 _HEADERS = re.compile(rf"^[ \t]*{_HEADER.pattern[3:]}", re.I | re.M)
@@ -138,33 +139,25 @@ class PseudocodeFormat:
 
     def boundary(self, action: str) -> int | None:
         """Where the next header begins; in a code step after the line of the closing fence."""
-        thought = end_of_thought(action)
-        if thought is None:
-            return None
-        kind, body = _split(action[thought:])
-        start = len(action) - len(body)
-        if kind and THOUGHT_IN_BODY.match(body):
-            if (thought := end_of_thought(body)) is None:
-                return None
-            start, body = start + thought, body[thought:]
-        if self._kind(kind) in _PROGRAMS and (end := first_end(body)) != 0:
-            return None if end is None else start + end
-        following = _NEXT_STEP.search(body, 0 if kind else 1)
-        return start + following.start() if following else None
+        return self._end(action, 0)
 
     def split(self, text: str) -> list[str]:
         """Cuts at headers; what follows a program up to the next header stays with it, to be read as one."""
         actions: list[str] = []
-        rest = _said(text)
-        while rest.strip():
-            end = self.boundary(rest)
-            if self._kind(_split(rest)[0]) in _PROGRAMS:
+        said = _said(text)
+        begin = 0 if said.strip() else None
+        # Once for all steps: each of a thousand without a fence would look for one in all that follows.
+        openings = openings_end(said)
+        while begin is not None:
+            end = self._end(said, begin, openings)
+            header = _HEADER.match(said, begin)
+            if header and self._kind(header[1].lower()) in _PROGRAMS:
                 # Behind a program a model may go on with usage or remarks: they stay with the step up to the
                 # next header.
-                following = _NEXT_STEP.search(rest, end or len(rest))
+                following = _NEXT_STEP.search(said, end or len(said))
                 end = following.start() if following else None
-            actions.append(rest[:end])
-            rest = rest[end:] if end is not None else ""
+            actions.append(said[begin:end])
+            begin = end
         return actions
 
     def read_answer(self, answer: str, opening: str, entry_point: str | None = None) -> str:
@@ -185,6 +178,30 @@ class PseudocodeFormat:
         if program is None:
             return answer
         return thought.before(self.render(Step(ActionType.CODE, program), int(number or 1)))
+
+    def _end(self, text: str, begin: int, openings: int | None = None) -> int | None:
+        """Returns where the action at a place in a text ends, None while it is incomplete.
+
+        Args:
+            text: May hold further actions before and behind it.
+            begin: The place.
+            openings: `openings_end` of the text, if it is known.
+        """
+        place = end_of_thought(text, begin)
+        if place is None:
+            return None
+        header = _HEADER.match(text, place)
+        if header is None:
+            following = _NEXT_STEP.search(text, place + 1)
+            return following.start() if following else None
+        body = header.end()
+        if THOUGHT_IN_BODY.match(text, body) and (body := end_of_thought(text, body)) is None:
+            return None
+        if self._kind(header[1].lower()) in _PROGRAMS and (end := first_end(text, body, openings)) != 0:
+            return end
+        # A body may begin within the header's line, and then with the next header.
+        following = _STEP.match(text, body) or _NEXT_STEP.search(text, body + 1)
+        return following.start() if following else None
 
     def _kind(self, word: str) -> ActionType | None:
         """Returns the action that a word in a header stands for."""

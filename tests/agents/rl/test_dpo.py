@@ -90,7 +90,7 @@ def test_a_round_starts_at_log_two_and_learns_the_better_step(weights: Path, tmp
     [
         ({"learning_rate": 1e-3}, "a training with learning_rate 0.01, not 0.001"),
         ({"beta": 0.3}, "a training with beta 0.1, not 0.3"),
-        ({"pairs": 1}, "a training with data '"),
+        ({"pairs": 1}, "a training with pairs 0, not 1"),
     ],
 )
 def test_a_round_goes_on_as_it_was_begun(
@@ -159,6 +159,32 @@ def test_a_reference_of_its_own_is_what_the_policy_is_held_to(
     assert losses_of(tmp_path / "moving")[0] == pytest.approx(math.log(2), abs=1e-3)
     with pytest.raises(O1CoderError, match="a training with reference"):
         train_dpo(str(first), DATA, tmp_path / "fixed", chosen, resume=True, **again)
+
+
+@pytest.mark.parametrize("limit", ["max_length", "context"])
+def test_pairs_that_do_not_fit_are_counted_and_take_no_place(
+    weights: Path, tmp_path: Path, limit: str
+) -> None:
+    from o1coder_gym.agents.rl.dpo import train_dpo
+
+    lengths = [len(row["prompt_ids"]) + len(row["chosen_ids"]) for row in tokens_of(weights)]
+    assert lengths[0] + 8 < lengths[1]
+    longest, model, chosen = lengths[0] + 8, weights, replace(settings(), pairs=1)
+    if limit == "context":
+        model = tmp_path / "short"
+        shutil.copytree(weights, model)
+        config = json.loads((weights / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps(config | {"max_position_embeddings": longest}))
+    else:
+        chosen = replace(chosen, max_length=longest)
+    wide = replace(DATA, pairs=(PAIRS[0], replace(PAIRS[1], rejected_value=0.0)))
+    folder = train_dpo(str(model), wide, tmp_path / "run", chosen, step_format=PSEUDOCODE)
+    assert json.loads((tmp_path / "run/training.json").read_text())["metrics"]["rows_left_out"] == 1
+    assert "| rows_left_out | 1 |" in (folder / "README.md").read_text()
+    long = replace(DATA, pairs=PAIRS[1:])
+    if limit == "max_length":
+        with pytest.raises(O1CoderError, match=rf"none of 1 pairs .* \(1 are over {longest} tokens"):
+            train_dpo(str(model), long, tmp_path / "none", chosen, step_format=PSEUDOCODE)
 
 
 def tokens_of(model: Path) -> list[dict[str, list[int]]]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,27 @@ def test_bad_requests_are_one_line(model: Path, data: Path, tmp_path: Path) -> N
     with pytest.raises(O1CoderError, match="longer than 16 tokens"):
         fit_prm(str(model), data, tmp_path, ["soft"], FitSettings(max_length=16))
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_beyond_the_context_of_the_model_are_left_out(model: Path, data: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short"
+    shutil.copytree(model, short)
+    config = json.loads((model / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 16}))
+    with pytest.raises(O1CoderError, match=r"no soft rows to learn from .*longer than 16 tokens"):
+        fit_prm(str(short), data, tmp_path / "fit", ["soft"])
+    with pytest.raises(O1CoderError, match=r"no soft rows to learn from .*longer than 16 tokens"):
+        train_prm(str(short), data, tmp_path / "run", "soft", PRM_SETTINGS)
+
+
+def test_a_model_whose_head_has_another_name_is_refused_in_one_sentence(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    sizes = {"vocab_size": len(tokenizer), "n_embd": 16, "n_layer": 1, "n_head": 2}
+    GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(tmp_path / "gpt2")
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(O1CoderError, match="GPT2ForTokenClassification has no linear head called score"):
+        fit_prm(str(tmp_path / "gpt2"), data, tmp_path / "fit", ["soft"])

@@ -64,6 +64,38 @@ def test_boundary_does_not_move_as_the_text_grows(name, action, header):
         assert early is None or early == end
 
 
+HEADERS = [
+    "### Step 1 (code)\n",
+    "\n### step (define): ",
+    "### Step 2 (code) ",
+    "~~~\n",
+    "</think>",
+    "<think>",
+]
+
+
+@given(st.lists(st.sampled_from([*HEADERS, *PIECES, "```python\n", "\n```\n"]), max_size=20).map("".join))
+def test_a_chain_is_cut_where_its_steps_would_be_cut_alone(text):
+    cut = PSEUDOCODE.split(f"### Step 1 (define)\n{text}")
+    for place in range(len(cut)):
+        assert PSEUDOCODE.split("".join(cut[place:])) == cut[place:]
+
+
+@pytest.mark.parametrize(
+    "first", ["### Step 1 (code) ```\nx\n```\n", "### Step 1 (define) ", "### Step 1 (code)\n\n"]
+)
+def test_a_body_may_begin_in_the_line_of_its_header(first):
+    assert PSEUDOCODE.boundary(first + "### Step 2 (refine)\nfaster\n") == len(first)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("behind", ["", "```python\nx\n```\n", "a ``` b\n", "<think>a</think>\n"])
+def test_chains_of_many_steps_are_cut_in_time(behind):
+    step = f"### Step 1 (code)\n{behind}"
+    count = 200_000 // len(step)
+    assert PSEUDOCODE.split(step * count) == [step] * count
+
+
 @pytest.mark.parametrize(
     ("action", "step"),
     [

@@ -13,6 +13,7 @@ import pytest
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.models.checkpoints import load_weights
 from o1coder_gym.models.training import finetuning
+from o1coder_gym.models.training.assembly import TrainingResult
 from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.tcg.training.training import train
 
@@ -184,6 +185,7 @@ def test_a_cut_run_ends_where_an_uncut_one_does(
         train(stage, str(model), data, cut, settings)
     resumed = train(stage, str(model), data, cut, settings, resume=True)
     assert resumed.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], abs=1e-6)
+    assert_told_of_the_whole(whole, resumed)
     before, after, start = (
         load_file(folder / "model.safetensors") for folder in (whole.model, resumed.model, model)
     )
@@ -199,6 +201,17 @@ def test_a_cut_run_ends_where_an_uncut_one_does(
         train(stage, str(model), other, cut, settings, resume=True)
 
 
+def assert_told_of_the_whole(whole: TrainingResult, resumed: TrainingResult) -> None:
+    """A resumed training says what an uncut one says of all steps, and nothing of its own steps alone."""
+    state = whole.model.parent / "checkpoints" / "checkpoint-2" / "trainer_state.json"
+    losses = [row["loss"] for row in json.loads(state.read_text())["log_history"] if "loss" in row]
+    assert whole.metrics["train_loss"] == pytest.approx(sum(losses) / 2)
+    assert resumed.metrics["train_loss"] == pytest.approx(whole.metrics["train_loss"], rel=1e-5)
+    assert whole.metrics["train_runtime"] > 0
+    assert [name for name in resumed.metrics if name.startswith("train_")] == ["train_loss"]
+    assert "train_runtime" not in (resumed.model / "README.md").read_text()
+
+
 @needs_trl
 def test_a_kill_after_the_last_step_costs_no_measurement(model: Path, data: Path, tmp_path: Path) -> None:
     whole = train("sft", str(model), data, tmp_path / "whole", SETTINGS)
@@ -206,6 +219,7 @@ def test_a_kill_after_the_last_step_costs_no_measurement(model: Path, data: Path
     shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-2", cut / "checkpoints" / "checkpoint-2")
     resumed = train("sft", str(model), data, cut, SETTINGS, resume=True)
     assert resumed.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], abs=1e-6)
+    assert_told_of_the_whole(whole, resumed)
 
 
 @needs_trl
@@ -232,6 +246,29 @@ def test_weights_in_bfloat16_train_to_nearly_the_same_loss(model: Path, data: Pa
 def test_rows_that_do_not_fit_are_left_out_not_cut(model: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(O1CoderError, match="none of 6 sft rows can be learned: over 16 tokens"):
         train("sft", str(model), data, tmp_path, replace(SETTINGS, max_length=16))
+
+
+@needs_trl
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_rows_beyond_the_context_of_the_model_are_left_out(
+    stage: Literal["sft", "dpo"], model: Path, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(tokenizer), "n_positions": 120, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    short = tmp_path / "short"
+    GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(short)
+    tokenizer.save_pretrained(short)
+    found = rows(4)
+    for side in ("completion", "rejected"):
+        found[1][side] = message("assistant", "1 " * 120)
+    for split in ("train", "validation"):
+        (tmp_path / f"{stage}-{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    settings = replace(SETTINGS, lora_rank=0, max_length=1024)
+    assert train(stage, str(short), tmp_path, tmp_path / "run", settings).metrics["rows_left_out"] == 2
 
 
 def test_a_missing_library_is_one_sentence(
