@@ -22,7 +22,6 @@ from o1coder_gym.runs.budget import UNKNOWN_SIZES, Budget, Meter, ModelSizes
 from o1coder_gym.types import Problem, Proposal, Sampling, SearchResult, State, Transition, Usage
 from o1coder_gym.types.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 
-
 RunPrograms: TypeAlias = Callable[[Sequence[Execute]], Sequence[Executed]]
 """Runs programs on inputs, as `ReasoningModel.execute` does."""
 
@@ -74,9 +73,9 @@ def answer_within(
             did in the recorded run.
         seed: That of the driver which ran the task; a task's own comes first.
         sizes: Weights of policy and scorer, of which FLOPs are computed.
-        run_programs: Answers an `Execute` that was not recorded: where a budget ends, an agent may run the few
-            programs that it has, which the larger budget never ran by themselves. Without it such a query
-            ends the search with an error.
+        run_programs: Answers an `Execute` that was not recorded: where a budget ends, an agent may run the
+            few programs that it has, which the larger budget never ran by themselves. Without it such a
+            query ends the search with an error.
     """
     # The agent is run again, not simulated: it is deterministic given its answers, so it decides as it would
     # have with the smaller budget.

@@ -277,9 +277,11 @@ def train_on_pairs(
     found = read_data(data)
     check_start(model, settings, "trl", "peft", "datasets")
     if not found.of_split("train").pairs:
-        raise O1CoderError(
-            f"{data} has no pairs to learn from; search wider (o1coder synthesize), or lower their margin"
-        )
+        if found.pairs:
+            why = "its train split has none; search more problems, or hold out fewer (--validation)"
+        else:
+            why = "search wider (o1coder synthesize), or lower their margin"
+        raise O1CoderError(f"{data} has no pairs to learn from: {why}")
     from o1coder_gym.agents.rl.dpo import train_dpo
 
     inputs = {"data": data_hash(data), **input_hashes(f"hf:{model}")}
