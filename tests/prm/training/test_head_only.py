@@ -143,8 +143,8 @@ def test_a_model_whose_head_has_another_name_is_refused_in_one_sentence(
     from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
     tokenizer = AutoTokenizer.from_pretrained(model)
-    sizes = {"vocab_size": len(tokenizer), "n_embd": 16, "n_layer": 1, "n_head": 2}
-    GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(tmp_path / "gpt2")
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2)
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
     tokenizer.save_pretrained(tmp_path / "gpt2")
     with pytest.raises(O1CoderError, match="GPT2ForTokenClassification has no linear head called score"):
         fit_prm(str(tmp_path / "gpt2"), data, tmp_path / "fit", ["soft"])

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.steps.formats import FORMATS, PSEUDOCODE, VANILLA, PseudocodeFormat, load_format
+from o1coder_gym.steps.formats.pseudocode import PseudocodeFormat
 from o1coder_gym.types import ActionType, AssertTest, CallTest, Problem, State, StdioTest, Step
 
 PIECES = [
@@ -76,9 +77,9 @@ HEADERS = [
 
 @given(st.lists(st.sampled_from([*HEADERS, *PIECES, "```python\n", "\n```\n"]), max_size=20).map("".join))
 def test_a_chain_is_cut_where_its_steps_would_be_cut_alone(text):
-    cut = PSEUDOCODE.split(f"### Step 1 (define)\n{text}")
+    cut = PseudocodeFormat().split(f"### Step 1 (define)\n{text}")
     for place in range(len(cut)):
-        assert PSEUDOCODE.split("".join(cut[place:])) == cut[place:]
+        assert PseudocodeFormat().split("".join(cut[place:])) == cut[place:]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_a_body_may_begin_in_the_line_of_its_header(first):
 def test_chains_of_many_steps_are_cut_in_time(behind):
     step = f"### Step 1 (code)\n{behind}"
     count = 200_000 // len(step)
-    assert PSEUDOCODE.split(step * count) == [step] * count
+    assert PseudocodeFormat().split(step * count) == [step] * count
 
 
 @pytest.mark.parametrize(

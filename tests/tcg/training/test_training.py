@@ -258,9 +258,9 @@ def test_rows_beyond_the_context_of_the_model_are_left_out(
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     torch.manual_seed(0)
-    sizes = {"vocab_size": len(tokenizer), "n_positions": 120, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=120, n_embd=16, n_layer=1, n_head=2)
     short = tmp_path / "short"
-    GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(short)
+    GPT2LMHeadModel(config).save_pretrained(short)
     tokenizer.save_pretrained(short)
     found = rows(4)
     for side in ("completion", "rejected"):
