@@ -4,7 +4,6 @@ from hypothesis import strategies as st
 
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.steps.formats import FORMATS, PSEUDOCODE, VANILLA, PseudocodeFormat, load_format
-from o1coder_gym.steps.formats.pseudocode import PseudocodeFormat
 from o1coder_gym.types import ActionType, AssertTest, CallTest, Problem, State, StdioTest, Step
 
 PIECES = [
