@@ -79,7 +79,8 @@ class Executed:
 
     Attributes:
         results: One per input, whose ``got`` is the output as a canonical literal or as text, or None if
-            there is none; empty if the budget was exhausted.
+            there is none; of a result only what the question's public asserts compare, such as its truth.
+            Empty if the budget was exhausted.
     """
 
     results: tuple[CaseResult, ...]

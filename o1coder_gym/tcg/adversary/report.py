@@ -15,7 +15,7 @@ from o1coder_gym.tcg.adversary.oracle import Ask, Ruling, rulings
 from o1coder_gym.tcg.adversary.shrinking import minimised
 from o1coder_gym.tcg.adversary.signals import CONFIDENT, hard_tests
 from o1coder_gym.tcg.checking.execution import OutputJudge
-from o1coder_gym.tcg.checking.question_comparison import same_of
+from o1coder_gym.tcg.checking.question_comparison import as_compared, same_of
 from o1coder_gym.tcg.reading.literals import parse_source
 from o1coder_gym.types import Problem
 
@@ -74,17 +74,18 @@ def attack_programs(
     """Attacks the programs of a problem, and rules on the inputs that part them."""
     merged = distinct(programs)
     same = same_of(problem)
+    asked, codes = as_compared(problem, merged.codes)
     found = attacked(
         judge,
-        problem,
-        merged.codes,
+        asked,
+        codes,
         settings.attacker(problem, merged.codes, settings.seed),
         same=same,
         weights=merged.weights,
         executions=settings.executions,
     )
     if settings.shrink:
-        found = minimised(judge, problem, merged.codes, found, same=same)
+        found = minimised(judge, asked, codes, found, same=same)
     return merged, found, rulings(problem, found, ask=settings.ask)
 
 

@@ -24,6 +24,7 @@ from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import (
     ActionType,
+    AssertTest,
     CallTest,
     Outcome,
     PolicyRequest,
@@ -110,6 +111,18 @@ def test_the_policys_model_writes_inputs_and_says_what_is_right(judge: Judge) ->
     assert parting.confidence == pytest.approx(7 / 9)
     assert found.usage.tokens == 10 * (10 + 4 + 4)  # programs, drafts, answers
     assert found.usage.calls > run(judge).usage.calls
+
+
+def test_programs_are_run_for_what_the_public_asserts_compare(judge: Judge) -> None:
+    problem = Problem("p", "Is there an a?", "has", (AssertTest("assert has('xab')"),))
+    one = ReasoningModel([problem], judge, format=VANILLA)
+    code = "import re\ndef has(s):\n    return re.search('a', s)"
+    state = State("p", (Step(ActionType.CODE, code),))
+    (seen,) = one.execute([Execute(state, ("['a']", "['b']"))])
+    assert [(result.got, result.outcome) for result in seen.results] == [
+        ("True", Outcome.PASS),
+        ("False", Outcome.PASS),
+    ]
 
 
 def test_questions_leave_the_first_players_samples_as_they_are(judge: Judge) -> None:
