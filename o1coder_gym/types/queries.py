@@ -62,7 +62,8 @@ MOST_INPUTS = 64
 class Execute:
     """Runs the program of a terminal state on inputs, in order and in one process. Answer: `Executed`.
 
-    It costs one execution. No outputs are expected, so the answer reveals nothing about correctness.
+    It costs one execution; where the program ends its process early, another one goes on behind that input.
+    No outputs are expected, so the answer reveals nothing about correctness.
 
     Attributes:
         state: Ends in code.

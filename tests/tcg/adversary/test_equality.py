@@ -41,7 +41,7 @@ EQUAL = [
     ),
     (
         ("assert len(f([1, 2])) == 2", "assert len(f([2])) == 1"),
-        ("def f(s):\n    return list(s)", "def f(s):\n    return range(len(s))", "def f(s):\n    return (*s,)"),
+        ("def f(s):\n    return [*s]", "def f(s):\n    return range(len(s))", "def f(s):\n    return (*s,)"),
         "def f(s):\n    return s[:2]",
     ),
 ]
