@@ -15,7 +15,7 @@ from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps import prompts
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.tcg.adversary.attack import Attack
-from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
+from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure, is_output
 from o1coder_gym.tcg.adversary.properties import lacking, properties_of
 from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.tcg.reading.literals import parse_expression, read_literal, write_literal
@@ -97,12 +97,12 @@ def rulings(
             counted[names[program]] = counted.get(names[program], 0.0) + vote
         for output in outputs:
             # as the programs' outputs were merged into classes, not by text: 0.3 is 0.30000000000000004
-            named = (name for name in counted if not is_failure(name) and same(name[1:], output))
+            named = (name for name in counted if is_output(name) and same(name[1:], output))
             if name := next(named, None):
                 # All answers together weigh `trust` of the programs' votes, however many samples there are.
                 counted[name] += trust * sum(votes.values()) / len(outputs)
         for name in counted:
-            if not is_failure(name):
+            if is_output(name):
                 # Multiplied per property, so that two lacking properties outweigh even a large class.
                 counted[name] *= LACKING ** len(lacking(properties, given, name[1:]))
         ruled.append(ruling(given, counted))
@@ -117,6 +117,9 @@ def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
     outputs = {name: count for name, count in votes.items() if not is_failure(name)}
     most = max(outputs.values())
     leaders = [name for name, count in outputs.items() if count == most]
+    # Who returns what has no literal may be right, and yet nobody can say what that is.
+    if not is_output(leaders[0]):
+        return undecided
     # Failures stay in the denominator: they are votes for "no valid input".
     return undecided if len(leaders) > 1 else Ruling(given, leaders[0], most / sum(votes.values()), votes)
 

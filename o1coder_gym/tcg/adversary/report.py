@@ -9,7 +9,7 @@ from typing import Any
 
 from o1coder_gym.problems.rows import case_to_json
 from o1coder_gym.tcg.adversary.attack import EXECUTIONS, Attack, attacked
-from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
+from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, UNTOLD, shown
 from o1coder_gym.tcg.adversary.inputs import Attacker, by_mutation
 from o1coder_gym.tcg.adversary.oracle import Ask, Ruling, rulings
 from o1coder_gym.tcg.adversary.shrinking import minimised
@@ -115,6 +115,7 @@ def attack_row(
         "classes": [[name for one in members for name in called[one]] for members in classes.classes],
         "entropy": round(classes.entropy, 4),
         "noisy": {name: why for one, why in found.noisy.items() for name in called[one]},
+        "untold": [name for one in _untold(found) for name in called[one]],
         "hanging": [name for one in found.hanging for name in called[one]],
         "rounded": found.rounded,
         "executions": found.executions,
@@ -122,6 +123,11 @@ def attack_row(
         "tests": [case_to_json(test) for test in kept.tests],
         "weights": [round(weight, 4) for weight in kept.weights],
     }
+
+
+def _untold(found: Attack) -> list[int]:
+    """Returns the programs that returned a value which cannot be compared."""
+    return [one for one in range(len(found.weights)) if UNTOLD in {names[one] for names in found.columns}]
 
 
 def _attacks(
@@ -132,7 +138,7 @@ def _attacks(
         did: dict[str, list[str]] = {}
         for program, name in enumerate(found.columns[place]):
             if program not in found.noisy and name != NOT_RUN:
-                did.setdefault(f"({name})" if is_failure(name) else name[1:], []).extend(called[program])
+                did.setdefault(shown(name), []).extend(called[program])
         yield {
             "input": one.input,
             "right": one.output,

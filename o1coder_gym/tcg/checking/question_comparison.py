@@ -66,7 +66,7 @@ def expected_test(problem: Problem, comparison: Comparison, given: str, output: 
     call = f"{entry_point}({given[1:-1]})"
     if comparison.view:
         return AssertTest(f"assert {comparison.view}({call}) == {output}")
-    if entry_point is None or comparison.tol is not None or _has_float(output):
+    if entry_point is None or comparison.tol is not None or _needs_judge(output):
         test = test_of(entry_point, given, output)
         return CallTest(test.args, test.expected, comparison.tol) if isinstance(test, CallTest) else test
     return AssertTest(f"assert {call} == {output}") if comparison.as_assert else CallTest(given, output)
@@ -141,11 +141,14 @@ def means_none(problem: Problem, reference: str) -> bool:
     return returns or named or re.search(r"\bNone\b", question) is not None
 
 
-def _has_float(output: str) -> bool:
-    """Whether a literal holds a float, for which an assert would be exact."""
+def _needs_judge(output: str) -> bool:
+    """Whether a literal holds a float, for which an assert would be exact, or a name that is no builtin."""
     tree = parse_source(output)
-    nodes = ast.walk(tree) if tree else ()
-    return any(isinstance(node, ast.Constant) and isinstance(node.value, float | complex) for node in nodes)
+    return any(
+        (isinstance(node, ast.Constant) and isinstance(node.value, float | complex))
+        or (isinstance(node, ast.Name) and node.id in ("nan", "Decimal", "Fraction", "deque"))
+        for node in (ast.walk(tree) if tree else ())
+    )
 
 
 def _comparison(code: str, entry_point: str) -> Comparison:

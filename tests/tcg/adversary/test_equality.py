@@ -3,11 +3,13 @@
 import pytest
 
 from o1coder_gym.sandbox import Judge
-from o1coder_gym.tcg.adversary.report import attack_programs
+from o1coder_gym.tcg.adversary.behaviour import UNTOLD
+from o1coder_gym.tcg.adversary.oracle import ruling
+from o1coder_gym.tcg.adversary.report import attack_programs, attack_row
 from o1coder_gym.tcg.adversary.signals import hard_tests, preference_pairs
 from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test, same_of
 from o1coder_gym.tcg.mutation import MutationGenerator
-from o1coder_gym.types import ActionType, AssertTest, Outcome, Problem, State, Step, Submission
+from o1coder_gym.types import ActionType, AssertTest, CallTest, Outcome, Problem, State, Step, Submission
 
 EQUAL = [
     (
@@ -68,6 +70,51 @@ def test_equality_is_that_of_the_questions_tests(
     verdicts = judge.evaluate([Submission(code, "f", tests) for code in (*equal, wrong)])
     assert {one.outcome for one in verdicts[:-1]} == {Outcome.PASS}
     assert verdicts[-1].outcome is Outcome.WRONG_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("one", "equal", "other"),
+    [
+        ("Decimal(x)", "Decimal(x) + 0", "Decimal(x + 1)"),
+        ("Decimal(x)", "Fraction(x)", "Fraction(x + 1)"),
+        ("float('nan')", "-float('nan')", "float('inf')"),
+        ("range(x)", "range(0, x, 1)", "range(x + 1)"),
+        ("deque([x])", "deque([x], 5)", "deque([x + 1])"),
+        ("frozenset([x])", "{x}", "{x + 1}"),
+    ],
+)
+def test_what_only_the_judge_can_compare_is_compared(judge: Judge, one: str, equal: str, other: str) -> None:
+    problem = Problem("p", "def f(x): ...", "f", (CallTest("[3]", "3"),))
+    head = "from collections import deque\nfrom decimal import Decimal\nfrom fractions import Fraction\n"
+    codes = [f"{head}def f(x):\n    return {text}" for text in (one, equal, other)]
+    _, found, ruled = attack_programs(judge, problem, codes)
+    assert found.partition.classes == ((0, 1), (2,))
+    tests = hard_tests(problem, ruled).tests
+    verdicts = judge.evaluate([Submission(code, "f", tests) for code in codes])
+    assert [one.outcome is Outcome.PASS for one in verdicts] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("(i for i in [x])", "(i + 1 for i in [x])"), ("10**5000", "10**5000 + 1")]
+)
+def test_what_nobody_can_compare_is_told_and_is_no_failure(judge: Judge, one: str, other: str) -> None:
+    problem = Problem("p", "def f(x): ...", "f", (CallTest("[3]", "3"),))
+    codes = {text: f"def f(x):\n    return {text}" for text in (one, other, "[x]", "[x] + []", "[*[x]]")}
+    row = attack_row(judge, problem, codes)
+    assert row["untold"] == [one, other]
+    (attack,) = row["attacks"]
+    assert attack["outputs"]["(cannot be told apart)"] == [one, other]
+    assert (attack["right"], attack["confidence"]) == (f"[{attack['input'][1:-1]}]", 0.6)
+    # They are no failures, so they do not make the input one outside the question's domain; but what most
+    # return and nobody can name is not taken for right.
+    few = attack_row(judge, problem, dict(list(codes.items())[:3]))
+    assert few["attacks"][0]["right"] is None
+    assert attack_row(judge, problem, {one: codes[one], other: codes[other]})["untold"] == [one, other]
+
+
+def test_a_value_without_a_literal_is_a_vote_for_a_valid_input() -> None:
+    assert ruling("[1]", {UNTOLD: 2.0, "=1": 3.0, "runtime_error": 4.0}).right == "=1"
+    assert ruling("[1]", {UNTOLD: 4.0, "=1": 3.0}).right is None
 
 
 def test_a_recursive_program_does_not_meet_the_view_of_its_own_results(judge: Judge) -> None:
