@@ -13,7 +13,7 @@ from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, UNTOLD, shown
 from o1coder_gym.tcg.adversary.inputs import Attacker, by_mutation
 from o1coder_gym.tcg.adversary.oracle import Ask, Ruling, rulings
 from o1coder_gym.tcg.adversary.shrinking import minimised
-from o1coder_gym.tcg.adversary.signals import CONFIDENT, hard_tests
+from o1coder_gym.tcg.adversary.signals import hard_tests
 from o1coder_gym.tcg.checking.execution import OutputJudge
 from o1coder_gym.tcg.checking.question_comparison import as_compared, same_of
 from o1coder_gym.tcg.reading.literals import parse_source
@@ -107,7 +107,7 @@ def attack_row(
     merged, found, ruled = attack_programs(judge, problem, list(programs.values()), settings)
     classes = found.partition
     called = [[names[place] for place in members] for members in merged.members]
-    kept = hard_tests(problem, ruled, confidence=CONFIDENT)
+    kept = hard_tests(problem, ruled)
     return {
         "task_id": problem.task_id,
         "programs": len(programs),
