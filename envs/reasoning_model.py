@@ -17,6 +17,7 @@ from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_action
 from o1coder_gym.tcg.checking.execution import OutputJudge, Program, observe
+from o1coder_gym.tcg.checking.question_comparison import as_compared
 from o1coder_gym.types import (
     ActionType,
     CaseResult,
@@ -165,7 +166,8 @@ class ReasoningModel:
             runs: Programs of this model's problems, with inputs.
 
         Returns:
-            Results of each. A program is not run on the inputs behind one on which it hangs.
+            Results of each: what the question's tests compare of them, as in ``sorted(f(x))``. A program is
+            not run on the inputs behind one on which it hangs.
 
         Raises:
             UsageError: When the judge cannot tell what programs return.
@@ -173,9 +175,10 @@ class ReasoningModel:
         judge = self._judge
         if not isinstance(judge, OutputJudge):
             raise UsageError(f"a {type(judge).__name__} does not tell what programs return (outputs)")
-        programs = [
-            Program(self.problem(run.state.problem_id), run.state.code or "", run.inputs) for run in runs
-        ]
+        programs = []
+        for run in runs:
+            problem, (code,) = as_compared(self.problem(run.state.problem_id), [run.state.code or ""])
+            programs.append(Program(problem, code, run.inputs))
         return [
             Executed(tuple(CaseResult(one.outcome, one.output, one.error) for one in seen))
             for seen in observe(judge, programs, rounds=1)

@@ -30,7 +30,7 @@ from o1coder_gym.runs.context import ALONE, SearchContext, begin
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.tcg import template
 from o1coder_gym.tcg.adversary.attack import Attack, attack
-from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
+from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, shown
 from o1coder_gym.tcg.adversary.choosing import by_class, by_rulings
 from o1coder_gym.tcg.adversary.inputs import Attacker, by_mutation, written_inputs
 from o1coder_gym.tcg.adversary.oracle import ANSWER, Ruling, output_question, read_output, rulings
@@ -261,10 +261,6 @@ def _parting(found: Attack, place: int, ruling: Ruling, programs: Sequence[Progr
     did: dict[str, list[State]] = {}
     for number, name in enumerate(found.columns[place]):
         if number not in found.noisy and name != NOT_RUN:
-            did.setdefault(_said(name), []).append(programs[number].state)
+            did.setdefault(shown(name), []).append(programs[number].state)
     outputs = tuple((output, tuple(states)) for output, states in did.items())
     return Parting(ruling.input, outputs, ruling.output, ruling.confidence)
-
-
-def _said(name: str) -> str:
-    return f"({name})" if is_failure(name) else name[1:]

@@ -38,9 +38,9 @@ def tree_record(
 
 
 def _placed(parting: Parting, places: Mapping[State, int]) -> NodeParting:
-    """Returns a parting whose programs are nodes, without programs that the tree does not hold."""
+    """Returns a parting whose programs are nodes; those that the tree does not hold are counted alone."""
     outputs = (
-        (output, tuple(places[state] for state in states if state in places))
+        (output, tuple(places[state] for state in states if state in places), len(states))
         for output, states in parting.outputs
     )
     return NodeParting(parting.input, tuple(outputs), parting.right, parting.confidence)

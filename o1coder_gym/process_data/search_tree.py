@@ -72,13 +72,15 @@ class NodeParting:
 
     Attributes:
         input: Literal of an argument list, or a standard input.
-        outputs: The programs' behaviours there, each with its nodes.
+        outputs: The programs' behaviours there, each with the nodes and the number of its programs, which are
+            more than the nodes where an agent keeps no node of each (a rollout of MCTS); None in trees of
+            earlier versions, which did not tell.
         right: The one of these that is taken for right; None where that is open.
         confidence: Share of the votes behind it, in [0, 1].
     """
 
     input: str
-    outputs: tuple[tuple[str, tuple[int, ...]], ...]
+    outputs: tuple[tuple[str, tuple[int, ...], int | None], ...]
     right: str | None
     confidence: float
 
@@ -196,12 +198,19 @@ class SearchTree:
                 usage=Usage(**row["usage"]),
                 completions=tuple((node, tuple(v)) for node, v in row.get("completions", ())),
                 partings=tuple(
-                    NodeParting(given, tuple((told, tuple(nodes)) for told, nodes in outputs), right, sure)
+                    NodeParting(given, tuple(_behaviour(*output) for output in outputs), right, sure)
                     for given, outputs, right, sure in row.get("partings", ())
                 ),
             )
         except (KeyError, TypeError, ValueError, O1CoderError) as error:
             raise JournalError(f"search tree: not a row of one: {type(error).__name__}: {error}") from error
+
+
+def _behaviour(
+    told: str, nodes: Sequence[int], programs: int | None = None
+) -> tuple[str, tuple[int, ...], int | None]:
+    """Reads one behaviour of a parting; rows of earlier versions do not count its programs."""
+    return told, tuple(nodes), programs
 
 
 _ORIGINS: Mapping[str, str | None] = {"author": "policy", "finish": "stop", "kept": None}

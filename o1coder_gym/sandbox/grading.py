@@ -170,6 +170,25 @@ def answered(run: CallRun, answer: bytes) -> set[int]:
     return {run.calls[call][0] for call in frames}
 
 
+def unreached(run: CallRun, answer: bytes, *, spent: bool) -> list[int]:
+    """Returns the tests that a run with one call per test ended before: another one took them along.
+
+    The first test without an answer is that other one, unless what all tests share was used up; then it may
+    have been the tests before it. A program that does not load fails on each test.
+
+    Args:
+        run: The run.
+        answer: The output of its process.
+        spent: Whether the process ended because its tests together went over a limit.
+    """
+    frames = _after_begin(answer, run)
+    if any(frame.about == WHOLE and frame.kind in _FAILURES for frame in frames):
+        return []
+    heard = _answers(frames, len(run.calls), _TO_CALLS)
+    left = [test for call, (test, _) in enumerate(run.calls) if call not in heard]
+    return left if spent and heard else left[1:]
+
+
 def combine(results: Sequence[CaseResult], program: CaseResult | None, cpu_s: float) -> Verdict:
     """Returns the verdict over all tests of a submission.
 

@@ -19,6 +19,7 @@ from o1coder_gym.sandbox.grading import (
     grade_checker,
     returned,
     unjudged,
+    unreached,
 )
 from o1coder_gym.sandbox.plan import CallRun, NoRun, RepeatedRun, Run, StdioRun, TesterRun, plan, repeated
 from o1coder_gym.sandbox.values.repeatable import repeatable
@@ -348,11 +349,14 @@ class Output:
             output of a whole program. None if there is none. It may be forged, like any answer.
         outcome: `PASS` iff there is a value, else why there is none.
         error: Exception type and message, bounded; empty if there is a value.
+        reached: Whether the program was run on this input, or would end so on any; False behind an input
+            that ended its process, of which `outcome` speaks then.
     """
 
     value: str | None
     outcome: Outcome
     error: str = ""
+    reached: bool = True
 
 
 class ObservedTrial(Trial):
@@ -370,12 +374,16 @@ class ObservedTrial(Trial):
         """Forgets all results."""
         super().restart()
         self._values: dict[int, str] = {}
+        self._unreached: set[int] = set()
 
     def accept(self, finished: Finished) -> Verdict | None:
         """Takes the outcome of the last job, and the values in it."""
         run = self._runs[self._position]
         verdict = super().accept(finished)
         self._values |= returned(run, finished.answers, finished.stdout)
+        if isinstance(run, CallRun):
+            spent = finished.overflow or finished.children[0].ending == Ending.TOTAL_CPU
+            self._unreached.update(unreached(run, finished.answers[0], spent=spent))
         return verdict
 
     def outputs(self, verdict: Verdict) -> tuple[Output, ...]:
@@ -384,6 +392,11 @@ class ObservedTrial(Trial):
         return tuple(
             Output(self._values[index], Outcome.PASS)
             if result.outcome in finished and index in self._values
-            else Output(None, result.outcome, result.error)
+            else Output(None, result.outcome, result.error, self._reached(index, result))
             for index, result in enumerate(verdict.tests)
         )
+
+    def _reached(self, index: int, result: CaseResult) -> bool:
+        """Whether a test has a result of its own."""
+        given_up = index not in self._results and result.outcome is Outcome.TIMEOUT
+        return index not in self._unreached and not given_up

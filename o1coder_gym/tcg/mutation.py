@@ -17,11 +17,11 @@ from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.tcg.checking.agreement import Agreed, Agreement, Calibration, consensus, uncalibrated
 from o1coder_gym.tcg.checking.execution import Observation, OutputJudge, Program, observe_twice
 from o1coder_gym.tcg.checking.question_comparison import (
+    as_compared,
     comparison_of,
     expected_test,
     means_none,
     same_of,
-    truth_of,
 )
 from o1coder_gym.tcg.checking.validity import stable_outputs
 from o1coder_gym.tcg.inputs.proposals import Proposer, propose_inputs, propose_wider_inputs
@@ -181,10 +181,8 @@ class _Draft:
 
     def _programs(self, codes: Sequence[str]) -> list[Program]:
         """Returns programs on all inputs, with only the part of their results that the question asks for."""
-        name = self.request.problem.entry_point
-        if name is not None and comparison_of(self.request.problem).truth:
-            codes = [truth_of(code, name) for code in codes]
-        return [Program(self.request.problem, code, self.inputs) for code in codes]
+        problem, asked = as_compared(self.request.problem, codes)
+        return [Program(problem, code, self.inputs) for code in asked]
 
     def by_reference(self, observed: Sequence[Observation | None]) -> _Chosen:
         """Returns tests with the outputs of the reference; none if it is not deterministic."""

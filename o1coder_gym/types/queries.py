@@ -62,7 +62,8 @@ MOST_INPUTS = 64
 class Execute:
     """Runs the program of a terminal state on inputs, in order and in one process. Answer: `Executed`.
 
-    It costs one execution. No outputs are expected, so the answer reveals nothing about correctness.
+    It costs one execution; where the program ends its process early, another one goes on behind that input.
+    No outputs are expected, so the answer reveals nothing about correctness.
 
     Attributes:
         state: Ends in code.
@@ -79,7 +80,8 @@ class Executed:
 
     Attributes:
         results: One per input, whose ``got`` is the output as a canonical literal or as text, or None if
-            there is none; empty if the budget was exhausted.
+            there is none; of a result only what the question's public asserts compare, such as its truth.
+            Empty if the budget was exhausted.
     """
 
     results: tuple[CaseResult, ...]

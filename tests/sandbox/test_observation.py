@@ -32,6 +32,7 @@ def test_what_comes_after_a_hang_is_a_timeout(judge: Judge) -> None:
     (outputs,) = judge.outputs([Submission(code, "f", calls("[1]", "[2]", "[3]"), limits)])
     assert [one.value for one in outputs] == ["1", None, None]
     assert [one.outcome for one in outputs[1:]] == [Outcome.TIMEOUT, Outcome.TIMEOUT]
+    assert [one.reached for one in outputs] == [True, True, False]
 
 
 def test_programs_tell_what_they_print(judge: Judge) -> None:

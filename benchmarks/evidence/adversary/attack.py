@@ -36,7 +36,7 @@ from o1coder_gym.tcg.adversary.attack import attacked, parted
 from o1coder_gym.tcg.adversary.inputs import by_mutation
 from o1coder_gym.tcg.adversary.report import AttackSettings, attack_programs
 from o1coder_gym.tcg.adversary.signals import hard_tests
-from o1coder_gym.tcg.checking.question_comparison import same_of
+from o1coder_gym.tcg.checking.question_comparison import as_compared, same_of
 from o1coder_gym.tcg.checking.solutions import read_programs
 from o1coder_gym.tcg.inputs.proposals import propose_inputs
 from o1coder_gym.tcg.quality.mutants import mutants
@@ -192,7 +192,8 @@ def _parted(
             ("draw", iter([tuple(chain.from_iterable(drawn))])),
         ):
             same, limit = same_of(problem), settings.executions
-            made = attacked(judge, problem, programs, batches, same=same, executions=limit)
+            asked, codes = as_compared(problem, programs)
+            made = attacked(judge, asked, codes, batches, same=same, executions=limit)
             parts[name].append(bool(parted(made, 0, 1)))
     return parts
 

@@ -53,7 +53,7 @@ from o1coder_gym.tcg.adversary.attack import Attack, attacked
 from o1coder_gym.tcg.adversary.inputs import by_mutation, written_inputs
 from o1coder_gym.tcg.adversary.oracle import Ruling, rulings
 from o1coder_gym.tcg.adversary.signals import generator_rewards, hard_tests, preference_pairs
-from o1coder_gym.tcg.checking.question_comparison import same_of
+from o1coder_gym.tcg.checking.question_comparison import as_compared, same_of
 from o1coder_gym.tcg.training.data_card import write_dataset
 from o1coder_gym.tcg.training.dataset import Dataset
 from o1coder_gym.types import Outcome, PolicyRequest, Sampling, State
@@ -163,10 +163,11 @@ def play(row: ProblemRow, states: tuple[State, ...], generator: str, settings: C
     batches = chain(
         filter(None, [written_inputs(problem, drafts)]), by_mutation(problem, codes, settings.seed)
     )
+    asked, compared = as_compared(problem, codes)
     found = attacked(
         judge,
-        problem,
-        codes,
+        asked,
+        compared,
         batches,
         same=same_of(problem),
         weights=[float(count.count(code)) for code in codes],

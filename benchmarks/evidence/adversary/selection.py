@@ -52,7 +52,7 @@ from o1coder_gym.tcg.adversary.inputs import by_mutation
 from o1coder_gym.tcg.adversary.oracle import Ruling, rulings
 from o1coder_gym.tcg.adversary.report import Distinct, distinct
 from o1coder_gym.tcg.checking.execution import Program, observe
-from o1coder_gym.tcg.checking.question_comparison import same_of
+from o1coder_gym.tcg.checking.question_comparison import as_compared, same_of
 from o1coder_gym.tcg.checking.selection import by_dual_agreement, by_majority, execute
 from o1coder_gym.tcg.checking.solutions import read_programs
 from o1coder_gym.tcg.mutation import MutationGenerator
@@ -230,10 +230,11 @@ def _by_attack(
     settings: SelectionSettings,
 ) -> tuple[dict[str, Sequence[Any]], dict[str, Any]]:
     """Returns the scores of the distinct programs by an attack, and what was seen of its rulings."""
+    asked, codes = as_compared(row.problem, kept.codes)
     found = attacked(
         judge,
-        row.problem,
-        kept.codes,
+        asked,
+        codes,
         by_mutation(row.problem, kept.codes, settings.seed),
         same=same_of(row.problem),
         weights=kept.weights,
@@ -271,7 +272,8 @@ def mistakes(judge: Judge, row: ProblemRow, found: Attack, ruled: Sequence[Rulin
     if not inputs:
         return []
     same = same_of(row.problem)
-    (seen,) = observe(judge, [Program(row.problem, row.reference or "", inputs)])
+    asked, (reference,) = as_compared(row.problem, [row.reference or ""])
+    (seen,) = observe(judge, [Program(asked, reference, inputs)])
     return [
         [
             round(one.confidence, 4),

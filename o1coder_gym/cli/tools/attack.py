@@ -40,6 +40,8 @@ def _shown(row: Mapping[str, Any]) -> str:
             mark = f"   ← right? {found['confidence']:.0%}" if output == found["right"] else ""
             lines.append(f"    {_brief(output)}: {_listed(names)}{mark}")
     lines += [f"  noisy: {name}: {why}" for name, why in row["noisy"].items()]
+    if row["untold"]:
+        lines.append(f"  cannot be told apart, as they return no literal: {_listed(row['untold'])}")
     if row["hanging"]:
         lines.append(f"  ran into a time limit: {_listed(row['hanging'])}")
     if row["rounded"]:

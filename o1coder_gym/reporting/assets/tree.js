@@ -397,7 +397,7 @@ function describe(tree, v, place) {
   if (tree.origin[v]) parts.push(make("span", { class: "verdict soft" }, tree.origin[v]));
   parts.push(facts(tree, v));
   if (tree.bits[v] || tree.outcome[v]) parts.push(tests(tree, v));
-  parts.push(attacks(tree, v));
+  parts.push(attacks(tree, v, place));
   if (v) parts.push(make("div", { class: "step" }, tree.kind[v] === 3 ? highlighted(tree.text[v]) : make("pre", {}, tree.text[v].trim() || "(empty)")));
   parts.push(part("question", "Question", data.problem.task_id, true, make("div", {}, make("pre", {}, data.problem.prompt.trim()), publicTests())));
   parts.push(wayThere(tree, v, place), below(tree, v, place), prompt(tree, v));
@@ -421,15 +421,21 @@ function tests(tree, v) {
   return make("div", {}, mark, make("ul", { class: "tests" }, ...items));
 }
 
-/** The inputs on which an adversary saw programs part: at the root all of them, at a program what it does there. */
-function attacks(tree, v) {
+/** The inputs on which an adversary saw programs part: at the root all of them, with the nodes of the programs; at a
+ * program what it does there. Not each program has a node, and trees of earlier versions count nodes alone. */
+function attacks(tree, v, place) {
   const items = tree.partings.flatMap(({ input, outputs, right, confidence }) => outputs
     .filter(([, nodes]) => v === 0 || nodes.includes(v))
-    .map(([output, nodes]) => make("li", {},
+    .map(([output, nodes, programs]) => make("li", {},
       make("span", { class: right === null ? "soft" : output === right ? "pass" : "fail" }, right === null ? "?" : output === right ? "✓" : "✗"),
       make("code", {}, `${input} → ${output}`),
-      make("span", { class: "soft" }, ` ${nodes.length} ${nodes.length === 1 ? "program" : "programs"}${output === right ? `, taken for right by ${Math.round(100 * confidence)} %` : ""}`))));
+      make("span", { class: "soft" }, ` ${counted(programs ?? nodes.length)}${output === right ? `, taken for right by ${Math.round(100 * confidence)} %` : ""}`),
+      v === 0 && nodes.length ? list(tree, nodes, v, place) : "")));
   return items.length ? make("div", { class: "attacks" }, make("span", { class: "kicker" }, "attacks that part programs"), make("ul", { class: "tests" }, ...items)) : null;
+}
+
+function counted(programs) {
+  return programs ? `${programs} ${programs === 1 ? "program" : "programs"}` : "programs without a node";
 }
 
 function publicTests() {

@@ -115,7 +115,7 @@ def _tree(tree: SearchTree, hidden: Verdicts) -> dict[str, Any]:
         "partings": [
             {
                 "input": one.input,
-                "outputs": [[output, list(nodes)] for output, nodes in one.outputs],
+                "outputs": [[output, list(nodes), programs] for output, nodes, programs in one.outputs],
                 "right": one.right,
                 "confidence": _rounded(one.confidence),
             }

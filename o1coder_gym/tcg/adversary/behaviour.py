@@ -18,6 +18,11 @@ from o1coder_gym.types import Outcome
 
 NOT_RUN = "not run"
 """What a program does on an input that it was not run on, because it hung before."""
+UNTOLD = "cannot be told apart"
+"""What a program does that returns a value without a literal, such as an iterator or an object of its own.
+
+It came to an end, so it does not fail; but whether two such values are equal, the judge cannot say.
+"""
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{4,}")
 """What Python prints of an object without a text of its own."""
 
@@ -63,18 +68,29 @@ def partition(keys: Sequence[object | None], weights: Sequence[float]) -> Partit
 def column(observed: Sequence[Observation], same: Same) -> list[str]:
     """Returns names of the programs' behaviours on one input, [S]; equal behaviours have equal names.
 
-    Names of outputs begin with ``=``, those of failures say which: a crash is not a time-out.
+    Names of outputs begin with ``=``; the others are `UNTOLD`, or say how a program failed: a crash is not a
+    time-out.
     """
     texts = Counter(one.output for one in observed if one.output is not None).most_common()
     leaders: dict[str, str] = {}  # the most frequent text stands for all that are the same
     for text, _ in texts:
         leaders[text] = next((known for known in dict.fromkeys(leaders.values()) if same(known, text)), text)
-    return [_failure(one) if one.output is None else f"={leaders[one.output]}" for one in observed]
+    return [_without_output(one) if one.output is None else f"={leaders[one.output]}" for one in observed]
+
+
+def is_output(name: str) -> bool:
+    """Whether a name of `column` is that of an output, which follows its first character."""
+    return name.startswith("=")
 
 
 def is_failure(name: str) -> bool:
     """Whether a name of `column` is that of a failure."""
-    return not name.startswith("=")
+    return not is_output(name) and name != UNTOLD
+
+
+def shown(name: str) -> str:
+    """Returns a name of `column` for people: an output, or what happened instead in parentheses."""
+    return name[1:] if is_output(name) else f"({name})"
 
 
 def shows_address(observed: Observation) -> bool:
@@ -85,11 +101,11 @@ def shows_address(observed: Observation) -> bool:
 def rounds(observed: Sequence[Observation], same: Same) -> bool:
     """Whether outputs differ as texts but are equal by `same`, as differently rounded floats are."""
     texts = {one.output for one in observed if one.output is not None}
-    names = {name for name in column(observed, same) if not is_failure(name)}
+    names = {name for name in column(observed, same) if is_output(name)}
     return len(names) < len(texts)
 
 
-def _failure(observed: Observation) -> str:
+def _without_output(observed: Observation) -> str:
     if observed == UNFINISHED:
         return NOT_RUN
-    return "no literal" if observed.outcome is Outcome.PASS else observed.outcome.value
+    return UNTOLD if observed.outcome is Outcome.PASS else observed.outcome.value

@@ -15,7 +15,7 @@ from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps import prompts
 from o1coder_gym.steps.formats import Prompt
 from o1coder_gym.tcg.adversary.attack import Attack
-from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
+from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure, is_output
 from o1coder_gym.tcg.adversary.properties import lacking, properties_of
 from o1coder_gym.tcg.checking.question_comparison import same_of
 from o1coder_gym.tcg.reading.literals import parse_expression, read_literal, write_literal
@@ -28,7 +28,8 @@ LACKING = 0.2
 """What a vote counts for an output that lacks a property of the question, for each property."""
 ANSWER = Sampling(temperature=0.8, top_p=0.95, top_k=50, max_tokens=128)
 """How a language model's answers for the output of an input are drawn."""
-_HALF = 0.5
+CONFIDENT = 0.5
+"""Share of the votes that most of them exceed; a ruling with half of the votes is the toss of a coin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ class Ruling:
 
     Attributes:
         input: The input.
-        right: Name of what programs do there (`behaviour.column`) that is taken for right; None where most
-            programs fail, for then it may not be an input of the question, and where votes are tied.
+        right: Name of what programs do there (`behaviour.column`) that is taken for right; None where half
+            of the votes are for failures, for then it may not be an input of the question, and where votes
+            are tied.
         confidence: Share of the votes behind it, in [0, 1].
         votes: By name of what programs do.
     """
@@ -48,6 +50,10 @@ class Ruling:
     confidence: float
     votes: Mapping[str, float] = field(default_factory=dict, hash=False)
 
+    def believed(self, confidence: float = CONFIDENT) -> bool:
+        """Whether more than a share of the votes is for one output."""
+        return self.right is not None and _exceeds(self.confidence, confidence)
+
     @property
     def output(self) -> str | None:
         """The output that counts as right."""
@@ -55,9 +61,9 @@ class Ruling:
 
     @property
     def answered(self) -> bool:
-        """Whether at least half of the votes are for outputs: where most fail nobody is right."""
+        """Whether most of the votes are for outputs: elsewhere nobody is right."""
         outputs = sum(count for name, count in self.votes.items() if not is_failure(name))
-        return outputs > 0 and outputs >= _HALF * sum(self.votes.values())
+        return outputs > 0 and _exceeds(outputs / sum(self.votes.values()), CONFIDENT)
 
 
 def rulings(
@@ -97,12 +103,12 @@ def rulings(
             counted[names[program]] = counted.get(names[program], 0.0) + vote
         for output in outputs:
             # as the programs' outputs were merged into classes, not by text: 0.3 is 0.30000000000000004
-            named = (name for name in counted if not is_failure(name) and same(name[1:], output))
+            named = (name for name in counted if is_output(name) and same(name[1:], output))
             if name := next(named, None):
                 # All answers together weigh `trust` of the programs' votes, however many samples there are.
                 counted[name] += trust * sum(votes.values()) / len(outputs)
         for name in counted:
-            if not is_failure(name):
+            if is_output(name):
                 # Multiplied per property, so that two lacking properties outweigh even a large class.
                 counted[name] *= LACKING ** len(lacking(properties, given, name[1:]))
         ruled.append(ruling(given, counted))
@@ -117,6 +123,9 @@ def ruling(given: str, votes: Mapping[str, float]) -> Ruling:
     outputs = {name: count for name, count in votes.items() if not is_failure(name)}
     most = max(outputs.values())
     leaders = [name for name, count in outputs.items() if count == most]
+    # Who returns what has no literal may be right, and yet nobody can say what that is.
+    if not is_output(leaders[0]):
+        return undecided
     # Failures stay in the denominator: they are votes for "no valid input".
     return undecided if len(leaders) > 1 else Ruling(given, leaders[0], most / sum(votes.values()), votes)
 
@@ -178,6 +187,12 @@ def output_question(problem: Problem, given: str) -> str:
         return f"{asked} program print for the input below? Answer with its output alone.\n{given}"
     call = f"{problem.entry_point}({given[1:-1]})"
     return f"{asked} solution return for {call}? Answer with the Python literal alone, on one line."
+
+
+def _exceeds(share: float, bound: float) -> bool:
+    """Whether a share of votes is above a bound, or all where that is asked for (as in `majority`)."""
+    # Votes are sums of floats: half of them may come out a little above a half.
+    return share > bound + 1e-9 or share >= bound >= 1
 
 
 def _never(text: str) -> None:

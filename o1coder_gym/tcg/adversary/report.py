@@ -9,13 +9,13 @@ from typing import Any
 
 from o1coder_gym.problems.rows import case_to_json
 from o1coder_gym.tcg.adversary.attack import EXECUTIONS, Attack, attacked
-from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, is_failure
+from o1coder_gym.tcg.adversary.behaviour import NOT_RUN, UNTOLD, shown
 from o1coder_gym.tcg.adversary.inputs import Attacker, by_mutation
 from o1coder_gym.tcg.adversary.oracle import Ask, Ruling, rulings
 from o1coder_gym.tcg.adversary.shrinking import minimised
-from o1coder_gym.tcg.adversary.signals import CONFIDENT, hard_tests
+from o1coder_gym.tcg.adversary.signals import hard_tests
 from o1coder_gym.tcg.checking.execution import OutputJudge
-from o1coder_gym.tcg.checking.question_comparison import same_of
+from o1coder_gym.tcg.checking.question_comparison import as_compared, same_of
 from o1coder_gym.tcg.reading.literals import parse_source
 from o1coder_gym.types import Problem
 
@@ -74,17 +74,18 @@ def attack_programs(
     """Attacks the programs of a problem, and rules on the inputs that part them."""
     merged = distinct(programs)
     same = same_of(problem)
+    asked, codes = as_compared(problem, merged.codes)
     found = attacked(
         judge,
-        problem,
-        merged.codes,
+        asked,
+        codes,
         settings.attacker(problem, merged.codes, settings.seed),
         same=same,
         weights=merged.weights,
         executions=settings.executions,
     )
     if settings.shrink:
-        found = minimised(judge, problem, merged.codes, found, same=same)
+        found = minimised(judge, asked, codes, found, same=same)
     return merged, found, rulings(problem, found, ask=settings.ask)
 
 
@@ -106,7 +107,7 @@ def attack_row(
     merged, found, ruled = attack_programs(judge, problem, list(programs.values()), settings)
     classes = found.partition
     called = [[names[place] for place in members] for members in merged.members]
-    kept = hard_tests(problem, ruled, confidence=CONFIDENT)
+    kept = hard_tests(problem, ruled)
     return {
         "task_id": problem.task_id,
         "programs": len(programs),
@@ -114,6 +115,7 @@ def attack_row(
         "classes": [[name for one in members for name in called[one]] for members in classes.classes],
         "entropy": round(classes.entropy, 4),
         "noisy": {name: why for one, why in found.noisy.items() for name in called[one]},
+        "untold": [name for one in _untold(found) for name in called[one]],
         "hanging": [name for one in found.hanging for name in called[one]],
         "rounded": found.rounded,
         "executions": found.executions,
@@ -121,6 +123,11 @@ def attack_row(
         "tests": [case_to_json(test) for test in kept.tests],
         "weights": [round(weight, 4) for weight in kept.weights],
     }
+
+
+def _untold(found: Attack) -> list[int]:
+    """Returns the programs that returned a value which cannot be compared."""
+    return [one for one in range(len(found.weights)) if UNTOLD in {names[one] for names in found.columns}]
 
 
 def _attacks(
@@ -131,7 +138,7 @@ def _attacks(
         did: dict[str, list[str]] = {}
         for program, name in enumerate(found.columns[place]):
             if program not in found.noisy and name != NOT_RUN:
-                did.setdefault(f"({name})" if is_failure(name) else name[1:], []).extend(called[program])
+                did.setdefault(shown(name), []).extend(called[program])
         yield {
             "input": one.input,
             "right": one.output,

@@ -12,21 +12,25 @@ from o1coder_gym.process_data.rows import PairRow
 from o1coder_gym.tcg.adversary.attack import Attack
 from o1coder_gym.tcg.adversary.behaviour import NOT_RUN
 from o1coder_gym.tcg.adversary.choosing import by_rulings
-from o1coder_gym.tcg.adversary.oracle import Ruling
+from o1coder_gym.tcg.adversary.oracle import CONFIDENT, Ruling
 from o1coder_gym.tcg.checking.question_comparison import comparison_of, expected_test
 from o1coder_gym.types import GeneratedTests, Problem, State, Step
 
-CONFIDENT = 0.5
-"""Confidence from which a ruling is believed: most votes stand behind it."""
 _PAIRS = 16
 SOURCE = "attack"
 """What the rows of these pairs name as their source."""
 
 
 def hard_tests(problem: Problem, ruled: Sequence[Ruling], *, confidence: float = CONFIDENT) -> GeneratedTests:
-    """Returns the tests that part programs and whose output is believed; their weights are confidences."""
+    """Returns the tests that part programs and whose output is believed; their weights are confidences.
+
+    Args:
+        problem: The question.
+        ruled: Rulings on inputs that part programs.
+        confidence: Share of the votes that must be exceeded or, at 1, met.
+    """
     comparison = comparison_of(problem)
-    believed = [one for one in ruled if one.output is not None and one.confidence >= confidence]
+    believed = [one for one in ruled if one.believed(confidence)]
     weights = {
         expected_test(problem, comparison, one.input, one.output or ""): one.confidence for one in believed
     }
@@ -50,7 +54,7 @@ def preference_pairs(
     believed = [
         (found.columns[place], one.right)
         for place, one in zip(found.parting, ruled, strict=True)
-        if one.right is not None and one.confidence >= CONFIDENT
+        if one.believed()
     ]
     values = by_rulings(found, ruled)
     sound = [program for program in range(len(ends)) if program not in found.noisy]
@@ -74,8 +78,8 @@ def generator_rewards(found: Attack, ruled: Sequence[Ruling], inputs: Sequence[s
     """Returns the reward of each input of a test generator: the share of programs that fail on it.
 
     After UTRL's reward for tests that fail wrong programs, times the confidence of the ruling. An input that
-    parts nobody, or on which most programs fail, is worth nothing, and so is one without a ruling. A program
-    that hung before an input was not run on it, and does not count there.
+    parts nobody is worth nothing, and so is one without a ruling, as where half of the votes are for
+    failures. A program that hung before an input was not run on it, and does not count there.
 
     Args:
         found: The attack.

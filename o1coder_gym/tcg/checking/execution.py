@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol, runtime_checkable
 
 from o1coder_gym.problems.answers.programs import submission
@@ -21,7 +22,6 @@ from o1coder_gym.types.protocols import Judge
 
 _ROUNDS = 6
 """Inputs on which a program may hang before the rest is given up; each costs the limit of a test."""
-_FATAL = (Outcome.TIMEOUT, Outcome.MEMORY)
 
 
 @runtime_checkable
@@ -94,28 +94,31 @@ def observe(
 ) -> list[list[Observation]]:
     """Runs every program on its inputs, all in one batch, within the limits of its problem.
 
-    An input on which a program hangs takes those after it along; they are run again, a few times. So inputs
-    that are likely to take long should come last.
+    An input on which a program hangs or ends its process takes those after it along; they are run again. So
+    inputs that are likely to take long should come last.
 
     Args:
         judge: Runs them.
         programs: The programs to run.
-        rounds: Times that inputs are run which another one took along, ≥ 1; then they count as hanging.
+        rounds: Inputs on which a program may hang, ≥ 1; those behind the last of these are `UNFINISHED`.
 
     Returns:
         For each program one observation per input, in order.
     """
     seen: list[list[Observation]] = [[] for _ in programs]
-    for _ in range(rounds):
-        waiting = [index for index, program in enumerate(programs) if len(seen[index]) < len(program.inputs)]
-        if not waiting:
-            break
-        # From the first input without an observation on; what is behind a hanging one comes with the next
-        # round.
+    hung = [0] * len(programs)
+    while waiting := [
+        index
+        for index, program in enumerate(programs)
+        if len(seen[index]) < len(program.inputs) and hung[index] < rounds
+    ]:
+        # From the first input without an observation on; what was not reached comes with the next round.
         batch = [_submission(programs[index], len(seen[index])) for index in waiting]
         for index, outputs in zip(waiting, judge.outputs(batch), strict=True):
             is_function = programs[index].problem.entry_point is not None
-            seen[index] += [_observation(output, is_function) for output in _settled(outputs)]
+            seen[index] += [_observation(output, is_function) for output in _reached(outputs)]
+            # Only what hangs is given up: a process that exits, or is killed, ends at once and costs little.
+            hung[index] += seen[index][-1].outcome is Outcome.TIMEOUT
     return [
         [*found, *[UNFINISHED] * (len(program.inputs) - len(found))]
         for found, program in zip(seen, programs, strict=True)
@@ -152,13 +155,10 @@ def _submission(program: Program, done: int) -> Submission:
     )
 
 
-def _settled(outputs: Sequence[Output]) -> Sequence[Output]:
-    """Drops inputs that were not run because the one before used up the time or the memory."""
-    end = len(outputs)
-    # The judge reports the input that hung and all behind it as fatal; only the first of these was run.
-    while end > 1 and outputs[end - 1].outcome in _FATAL and outputs[end - 2].outcome in _FATAL:
-        end -= 1
-    return outputs[:end]
+def _reached(outputs: Sequence[Output]) -> list[Output]:
+    """Returns the outputs up to the first input that the program was not run on, at least one."""
+    # The first input of a process is its own doing, whatever the judge says: so each round gets on.
+    return [outputs[0], *takewhile(lambda output: output.reached, outputs[1:])]
 
 
 def _observation(output: Output, is_function: bool) -> Observation:

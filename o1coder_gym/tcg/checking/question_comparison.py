@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from o1coder_gym.sandbox.values.comparison import same
+from o1coder_gym.sandbox.values.comparison import DEFAULT_TOLERANCE, Equality
 from o1coder_gym.sandbox.values.literals import encode_literal
 from o1coder_gym.sandbox.values.standard_output import same_stdout
 from o1coder_gym.tcg.checking.execution import test_of
@@ -22,6 +22,8 @@ from o1coder_gym.tcg.template import write_cases
 from o1coder_gym.types import AssertTest, CallTest, Problem, TestCase
 
 _VIEWS = ("set", "sorted", "list", "tuple", "len", "bool", "round")
+_COMPARED = "compared_by_the_tests"
+"""The function that is added to a program by `as_compared`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +52,32 @@ def comparison_of(problem: Problem) -> Comparison:
 
 
 def expected_test(problem: Problem, comparison: Comparison, given: str, output: str) -> TestCase:
-    """Returns the test that `given` leads to `output`, compared as `comparison` says."""
+    """Returns the test that `given` leads to `output`, compared as `comparison` says.
+
+    Args:
+        problem: The question.
+        comparison: Its own.
+        given: Literal of an argument list, or a standard input.
+        output: What a program of `as_compared` returns there.
+    """
     entry_point = problem.entry_point
     if comparison.truth:
         return AssertTest(f"assert {'' if output == 'True' else 'not '}{entry_point}({given[1:-1]})")
-    if entry_point is None or comparison.tol is not None or _has_float(output):
-        test = test_of(entry_point, given, output)
-        return CallTest(test.args, test.expected, comparison.tol) if isinstance(test, CallTest) else test
     call = f"{entry_point}({given[1:-1]})"
     if comparison.view:
-        try:
-            seen = write_literal(read_literal(f"{comparison.view}({output})"))
-        except ValueError:
-            return CallTest(given, output)
-        return AssertTest(f"assert {comparison.view}({call}) == {seen}")
+        return AssertTest(f"assert {comparison.view}({call}) == {output}")
+    if entry_point is None or comparison.tol is not None or _needs_judge(output):
+        test = test_of(entry_point, given, output)
+        return CallTest(test.args, test.expected, comparison.tol) if isinstance(test, CallTest) else test
     return AssertTest(f"assert {call} == {output}") if comparison.as_assert else CallTest(given, output)
 
 
 def same_of(problem: Problem) -> Callable[[str, str], bool]:
-    """Returns the equality of outputs for a problem's tests: its own comparison, else the judge's."""
+    """Returns the equality of outputs for a problem's tests: its own comparison, else the judge's.
+
+    Outputs may be those of the programs themselves or of `as_compared`. Differences in rounding are none,
+    though an assert may ask for the exact float: generated tests do not.
+    """
     comparison = comparison_of(problem)
     if problem.entry_point is None:
         return same_stdout
@@ -78,18 +87,45 @@ def same_of(problem: Problem) -> Callable[[str, str], bool]:
 def _same(comparison: Comparison, one: str, other: str) -> bool:
     if one == other:
         return True
+    tol = DEFAULT_TOLERANCE if comparison.tol is None else comparison.tol
     try:
-        if comparison.view and comparison.view != "bool":
-            one, other = (write_literal(read_literal(f"{comparison.view}({text})")) for text in (one, other))
-        return same(encode_literal(one), encode_literal(other), comparison.tol)
+        one, other = (encode_literal(_viewed(comparison, text)) for text in (one, other))
+        return Equality(tol, strict=not comparison.as_assert).texts(one, other)
     except ValueError:
         return False
 
 
-def truth_of(code: str, entry_point: str) -> str:
-    """Returns a program whose function returns the truth value of the given one's result: a literal."""
-    asked = f"_asked = {entry_point}"
-    return f"{code}\n\n{asked}\n\n\ndef {entry_point}(*arguments):\n    return bool(_asked(*arguments))\n"
+def _viewed(comparison: Comparison, output: str) -> str:
+    """Returns what the tests compare of an output; what was seen through the view already stays as it is."""
+    view = "bool" if comparison.truth else comparison.view
+    if not view or (view == "len" and type(read_literal(output)) is int):
+        return output
+    return write_literal(read_literal(f"{view}({output})"))
+
+
+def as_compared(problem: Problem, codes: Sequence[str]) -> tuple[Problem, list[str]]:
+    """Returns programs that return what the question's tests compare of a result, and their question.
+
+    ``assert f(x)`` asks only whether a result is true, ``assert sorted(f(x)) == …`` takes any iterator: the
+    results themselves may have no literal, what is compared of them has one. Whoever runs programs to compare
+    them by `same_of` runs these.
+
+    Args:
+        problem: The question.
+        codes: Programs that answer it.
+    """
+    comparison = comparison_of(problem)
+    view = "bool" if comparison.truth else comparison.view
+    if not view:
+        return problem, [*codes]
+    # A function of another name, for a recursive one must not meet the view of its own results; and the
+    # builtin itself, whatever the program calls by its name.
+    function = (
+        f"def {_COMPARED}(*arguments):\n"
+        f"    import builtins\n\n"
+        f"    return builtins.{view}({problem.entry_point}(*arguments))\n"
+    )
+    return replace(problem, entry_point=_COMPARED), [f"{code}\n\n\n{function}" for code in codes]
 
 
 def means_none(problem: Problem, reference: str) -> bool:
@@ -105,11 +141,14 @@ def means_none(problem: Problem, reference: str) -> bool:
     return returns or named or re.search(r"\bNone\b", question) is not None
 
 
-def _has_float(output: str) -> bool:
-    """Whether a literal holds a float, for which an assert would be exact."""
+def _needs_judge(output: str) -> bool:
+    """Whether a literal holds a float, for which an assert would be exact, or a name that is no builtin."""
     tree = parse_source(output)
-    nodes = ast.walk(tree) if tree else ()
-    return any(isinstance(node, ast.Constant) and isinstance(node.value, float | complex) for node in nodes)
+    return any(
+        (isinstance(node, ast.Constant) and isinstance(node.value, float | complex))
+        or (isinstance(node, ast.Name) and node.id in ("nan", "Decimal", "Fraction", "deque"))
+        for node in (ast.walk(tree) if tree else ())
+    )
 
 
 def _comparison(code: str, entry_point: str) -> Comparison:

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import warnings
+from decimal import Decimal
 from typing import Any
 
 from o1coder_gym.sandbox.values.literals import BUILTINS, Evaluator
@@ -111,7 +112,10 @@ def write_literal(value: Any) -> str:
 def literal_of(encoded: str) -> str:
     """Returns the canonical literal of a value that a program returned (see `sandbox.values.codec`).
 
-    Sets and dicts are sorted, so that equal results have equal texts. The encoded text is read as data: no
+    It is one that a call test may expect: beside Python's own literals there are ``nan``, ``Decimal(…)``,
+    ``Fraction(…)``, ``deque(…)``, ``frozenset(…)`` and ``range(…)``. Sets and dicts are sorted, so that equal
+    results have equal texts; what the judge takes for a plain value (numpy's bool, a bytearray, the keys of
+    a dict) is written as that one. The encoded text is read as data: no
     value of the program is rebuilt or hashed.
 
     Raises:
@@ -119,7 +123,7 @@ def literal_of(encoded: str) -> str:
     """
     try:
         return _from_tree(json.loads(encoded))
-    except (TypeError, KeyError, RecursionError) as error:
+    except (TypeError, KeyError, RecursionError, ArithmeticError) as error:
         raise ValueError(f"not an encoded value: {error}") from error
 
 
@@ -148,18 +152,31 @@ def _from_tree(tree: Any) -> str:
     """Returns the literal of a JSON tree of the codec."""
     if isinstance(tree, list):
         return f"[{', '.join(map(_from_tree, tree))}]"
+    if isinstance(tree, float) and math.isnan(tree):
+        return "nan"
     if not isinstance(tree, dict):
         return write_literal(tree)
     ((tag, body),) = tree.items()
     match tag:
         case "i":
             return _scalar(int(body, 16))
-        case "b":
+        case "n":
+            return repr(bool(body))
+        case "b" | "B":
             return repr(bytes.fromhex(body))
         case "t":
             return _tuple([_from_tree(item) for item in body])
-        case "s":
+        case "s" | "v" | "w":
             return _set([_from_tree(item) for item in body])
+        case "z":
+            return f"frozenset({_set([_from_tree(item) for item in body]) if body else ''})"
+        case "q":
+            return f"deque([{', '.join(map(_from_tree, body))}])"
+        case "r" | "f":
+            return f"{'range' if tag == 'r' else 'Fraction'}({', '.join(map(_from_tree, body))})"
+        case "m":
+            coefficient, exponent = map(_from_tree, body)
+            return repr(Decimal(f"{coefficient}E{exponent}"))
         # Sorted by text: keys of several types have no order of their own.
         case "d":
             return f"{{{', '.join(sorted(f'{_from_tree(key)}: {_from_tree(item)}' for key, item in body))}}}"

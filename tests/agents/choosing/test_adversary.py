@@ -13,6 +13,7 @@ from o1coder_gym.agents.driver.recordings import Recorder
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
+from o1coder_gym.agents.search.tree import Tree
 from o1coder_gym.envs.conformance import check_agent
 from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.errors import ConformanceError, UnknownNameError, UsageError
@@ -24,6 +25,7 @@ from o1coder_gym.sandbox.trial import Output
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.types import (
     ActionType,
+    AssertTest,
     CallTest,
     Outcome,
     PolicyRequest,
@@ -111,6 +113,18 @@ def test_the_policys_model_writes_inputs_and_says_what_is_right(judge: Judge) ->
     assert parting.confidence == pytest.approx(7 / 9)
     assert found.usage.tokens == 10 * (10 + 4 + 4)  # programs, drafts, answers
     assert found.usage.calls > run(judge).usage.calls
+
+
+def test_programs_are_run_for_what_the_public_asserts_compare(judge: Judge) -> None:
+    problem = Problem("p", "Is there an a?", "has", (AssertTest("assert has('xab')"),))
+    one = ReasoningModel([problem], judge, format=VANILLA)
+    code = "import re\ndef has(s):\n    return re.search('a', s)"
+    state = State("p", (Step(ActionType.CODE, code),))
+    (seen,) = one.execute([Execute(state, ("['a']", "['b']"))])
+    assert [(result.got, result.outcome) for result in seen.results] == [
+        ("True", Outcome.PASS),
+        ("False", Outcome.PASS),
+    ]
 
 
 def test_questions_leave_the_first_players_samples_as_they_are(judge: Judge) -> None:
@@ -307,9 +321,27 @@ def test_the_tree_says_which_input_parted_whom(judge: Judge) -> None:
     (found,) = Driver(model(judge), Script(), observer=recorder).run([task])
     tree = tree_record(found, PROBLEM, recorder.recordings[task.key], seed=0, format="vanilla")
     (parting,) = tree.partings
-    codes = {output: {tree.nodes[node].step.text for node in nodes} for output, nodes in parting.outputs}  # pyright: ignore[reportOptionalMemberAccess]
+    codes = {output: {tree.nodes[node].step.text for node in nodes} for output, nodes, _ in parting.outputs}  # pyright: ignore[reportOptionalMemberAccess]
     assert codes[parting.right or ""] == set(CODES[1:3])
-    assert SearchTree.from_row(json.loads(json.dumps(tree.to_row()))) == tree
+    row = json.loads(json.dumps(tree.to_row()))
+    assert SearchTree.from_row(row) == tree
+    # a tree of an earlier version has the nodes alone
+    for one in row["partings"]:
+        one[1] = [[output, nodes] for output, nodes, _ in one[1]]
+    (old,) = SearchTree.from_row(row).partings
+    assert old.outputs == tuple((output, nodes, None) for output, nodes, _ in parting.outputs)
+
+
+def test_programs_without_a_node_are_counted(judge: Judge) -> None:
+    recorder = Recorder()
+    task = Task("p", load_agent(SPEC), name=SPEC)
+    (found,) = Driver(model(judge), Script(), observer=recorder).run([task])
+    assert found.result is not None
+    kept = Tree(State("p"))  # of an agent that keeps none of its programs
+    bare = replace(found, result=replace(found.result, state=None, tree=kept))
+    tree = tree_record(bare, PROBLEM, recorder.recordings[task.key], seed=0, format="vanilla")
+    (parting,) = tree.partings
+    assert sorted((nodes, programs) for _, nodes, programs in parting.outputs) == [((), 1), ((), 2)]
 
 
 def test_a_spec_is_checked() -> None:

@@ -252,24 +252,36 @@ def test_an_answer_without_tests_is_neither_right_nor_wrong():
 
 
 def test_attacks_are_shown_where_they_part():
-    partings = (NodeParting("[1, 1]", (("2", (3,)), (EVIL, (4,))), "2", 0.75),)
+    partings = (NodeParting("[1, 1]", (("2", (3,), 5), (EVIL, (4,), None)), "2", 0.75),)
     page = tree_page([replace(tree(), partings=partings)])
     assert EVIL not in page
     (row,) = data(page)["trees"][0]["partings"]
-    assert row == {"input": "[1, 1]", "outputs": [["2", [3]], [EVIL, [4]]], "right": "2", "confidence": 0.75}
+    assert row == {
+        "input": "[1, 1]",
+        "outputs": [["2", [3], 5], [EVIL, [4], None]],
+        "right": "2",
+        "confidence": 0.75,
+    }
 
 
 def test_the_page_opens_and_shows_attacks(ask):
-    partings = (NodeParting("[1, 1]", (("2", (3,)), ("3", (4,))), "2", 0.75),)
+    outputs = (("2", (3,), 2), ("3", (4,), None), ("4", (), 3), ("5", (), None))
+    partings = (NodeParting("[1, 1]", outputs, "2", 0.75),)
     answer = ask(
         tree_page([replace(tree(), partings=partings)]),
         """
         const told = [0, 3, 4].map((node) => {
           select(0, node);
-          return [...document.querySelectorAll("#details .attacks li")].map((item) => item.textContent);
+          const items = document.querySelectorAll("#details .attacks .tests > li");
+          return [...items].map((item) => [...item.children].filter((part) => !part.matches(".path"))
+            .map((part) => part.textContent).join(""));
         });
-        return told;
+        select(0, 0);
+        const links = document.querySelectorAll("#details .attacks .path button");
+        links[1].click();
+        return [told, links.length, view.node];
         """,
     )
-    right, wrong = "✓[1, 1] → 2 1 program, taken for right by 75 %", "✗[1, 1] → 3 1 program"
-    assert answer == [[right, wrong], [right], [wrong]]
+    right, wrong = "✓[1, 1] → 2 2 programs, taken for right by 75 %", "✗[1, 1] → 3 1 program"
+    others = ["✗[1, 1] → 4 3 programs", "✗[1, 1] → 5 programs without a node"]  # never "0 programs"
+    assert answer == [[[right, wrong, *others], [right], [wrong]], 2, 4]

@@ -71,6 +71,27 @@ def test_where_most_fail_nothing_is_right() -> None:
     assert ruling("[1]", {}).right is None
 
 
+@pytest.mark.parametrize("half", [1.0, 0.1 + 0.2])  # sums of a step scorer's votes come out rounded
+def test_half_of_the_votes_are_not_most(half: float) -> None:
+    rest = 1.0 if half == 1.0 else 0.3
+    crash = board(("1", "runtime_error"), weights=(half, rest))
+    assert [one.right for one in rulings(PLAIN, crash)] == [None]
+    assert by_rulings(crash, rulings(PLAIN, crash)) == [0.0, 0.0]
+    split = board("1123", weights=(half / 2, half / 2, rest / 2, rest / 2))
+    ruled = rulings(PLAIN, split)
+    assert ruled[0].output == "1"  # one class is the largest, but nothing is learned or kept of it
+    ends = [end(code) for code in "abcd"]
+    assert (hard_tests(PLAIN, ruled).tests, preference_pairs(split, ruled, ends, split="train")) == ((), [])
+
+
+def test_a_test_is_kept_where_as_many_votes_stand_behind_it_as_asked_for() -> None:
+    found = board("1112", weights=(1.0, 1.0, 1.0, 1.0))
+    ruled = rulings(PLAIN, found)
+    kept = [len(hard_tests(PLAIN, ruled, confidence=asked).tests) for asked in (0.7, 0.75, 1.0)]
+    assert kept == [1, 0, 0]
+    assert len(hard_tests(PLAIN, [ruling("[1]", {"=1": 2.0})], confidence=1.0).tests) == 1
+
+
 def test_a_noisy_program_and_one_that_was_not_run_have_no_vote() -> None:
     (one,) = rulings(PLAIN, board(("1", "2", "not run"), weights=(1.0, 9.0, 9.0), noisy=(1,)))
     assert one.votes == {"=1": 1.0}

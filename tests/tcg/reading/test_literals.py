@@ -1,10 +1,18 @@
 """Values as text: read back as they were written, never evaluated."""
 
+from collections import deque
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from o1coder_gym.sandbox.values.codec import encode
+from o1coder_gym.sandbox.values.comparison import same
+from o1coder_gym.sandbox.values.literals import encode_literal
 from o1coder_gym.tcg.reading.literals import (
     bracket_extent,
     literal_of,
@@ -54,6 +62,34 @@ def test_the_odd_ones() -> None:
     assert literal_of(encode(2 - 3j)) == "(2.0-3.0j)"
 
 
+@pytest.mark.parametrize(
+    ("value", "literal"),
+    [
+        (Decimal("1.50"), "Decimal('1.50')"),
+        ([Decimal(-3), Decimal("1E+30")], "[Decimal('-3'), Decimal('1E+30')]"),
+        (Fraction(-7, 2), "Fraction(-7, 2)"),
+        (float("nan"), "nan"),
+        (range(1, 9, 2), "range(1, 9, 2)"),
+        (deque([1, (2,)]), "deque([1, (2,)])"),
+        ({frozenset({2, 1}), frozenset()}, "{frozenset(), frozenset({1, 2})}"),
+        ({"b": 1, "a": 2}.keys(), "{'a', 'b'}"),
+        ({"a": 2}.items(), "{('a', 2)}"),
+        (bytearray(b"a"), "b'a'"),
+        (np.bool_(True), "True"),
+    ],
+    ids=str,
+)
+def test_results_that_the_judge_can_compare_have_a_literal(value: object, literal: str) -> None:
+    assert literal_of(encode(value)) == literal
+    assert same(encode(value), encode_literal(literal))
+
+
+@pytest.mark.parametrize("value", [iter([1, 2]), date(2024, 1, 2), [1 << 9_000], np.arange(3)], ids=type)
+def test_results_that_the_judge_cannot_compare_with_a_literal_have_none(value: object) -> None:
+    with pytest.raises(ValueError):
+        literal_of(encode(value))
+
+
 @pytest.mark.parametrize("value", [float("nan"), range(3), object(), [1 << 9_000]], ids=without_address)
 def test_what_has_no_literal_is_an_error(value: object) -> None:
     with pytest.raises(ValueError):
@@ -74,7 +110,17 @@ def test_constant_expressions_are_worked_out() -> None:
 
 
 def test_forged_encodings_are_errors() -> None:
-    for text in ("", "{", '{"t": 3}', '{"x": []}', '{"i": "zz"}', '{"d": [1]}', "[" * 5000):
+    for text in (
+        "",
+        "{",
+        '{"t": 3}',
+        '{"x": []}',
+        '{"i": "zz"}',
+        '{"d": [1]}',
+        "[" * 5000,
+        '{"m": [1, "x"]}',
+        '{"f": 3}',
+    ):
         with pytest.raises(ValueError):
             literal_of(text)
 
