@@ -16,6 +16,7 @@ from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_action
+from o1coder_gym.tcg.adversary.disturbance import disturbed
 from o1coder_gym.tcg.checking.execution import OutputJudge, Program, observe
 from o1coder_gym.types import (
     ActionType,
@@ -173,9 +174,10 @@ class ReasoningModel:
         judge = self._judge
         if not isinstance(judge, OutputJudge):
             raise UsageError(f"a {type(judge).__name__} does not tell what programs return (outputs)")
-        programs = [
-            Program(self.problem(run.state.problem_id), run.state.code or "", run.inputs) for run in runs
-        ]
+        programs = []
+        for run in runs:
+            problem, code = self.problem(run.state.problem_id), run.state.code or ""
+            programs.append(Program(disturbed(problem, code, run.surroundings), code, run.inputs))
         return [
             Executed(tuple(CaseResult(one.outcome, one.output, one.error) for one in seen))
             for seen in observe(judge, programs, rounds=1)

@@ -199,8 +199,7 @@ class _Teller:
         return found
 
     def _executed(self, query: Execute) -> Executed:
-        place = query.state, query.inputs
-        known, asked = self._recording.executions.get(place, []), len(self.told.executions.get(place, []))
+        known, asked = self._recording.executions.get(query, []), len(self.told.executions.get(query, []))
         # An agent may repeat an execution to see noise: the k-th repetition gets the k-th recorded result.
         granted = self.meter.reserve_executions(1) if asked < len(known) else 0
         self.meter.settle_executions(granted, granted)
