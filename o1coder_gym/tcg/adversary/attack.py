@@ -36,9 +36,9 @@ PATIENCE = 64
 """Inputs in a row that part nobody, after which there is nothing more to be expected."""
 _HANGS = 3
 """Runs of a batch in which all programs hang on an input, which takes the inputs after it along."""
-_SURROUNDINGS = 2
+SURROUNDINGS = 2
 """Others than those of the sandbox in which inputs that part programs are run again, see `disturbed`."""
-_CONFIRMING = 2 * _SURROUNDINGS
+_CONFIRMING = 2 * SURROUNDINGS
 """Runs more of an input that parts programs, at least."""
 _TOGETHER = 16
 """Calls of a process that confirms, where that can be paid: a program that draws lots seldom draws alike as
@@ -78,6 +78,7 @@ class Attack:
         rounded: Inputs on which outputs differ as texts alone, as floats are that were rounded apart.
         executions: Runs of a program on an input, confirmations included.
         weights: Samples that each program stands for, [S].
+        shrinking: Runs of a program on an input that made the parting ones small.
     """
 
     inputs: tuple[str, ...]
@@ -88,6 +89,7 @@ class Attack:
     rounded: int
     executions: int
     weights: tuple[float, ...]
+    shrinking: int = 0
 
     @property
     def partition(self) -> Partition:
@@ -131,7 +133,7 @@ def attack(
         # An input on which every program hangs ends the run of the batch: the inputs after it are run again.
         for _ in range(_HANGS):
             observed = yield [Execution(program, inputs) for program in board.sound]
-            if _judge_failed(observed):
+            if judge_failed(observed):
                 return board.attack()
             inputs = board.enter(inputs, observed)
             if not inputs:
@@ -141,7 +143,7 @@ def attack(
         while candidates := board.candidates():
             again = board.repeats(candidates)
             observed = yield again
-            if _judge_failed(observed):
+            if judge_failed(observed):
                 return board.attack()
             board.confirm(candidates, again, observed)
     return board.attack()
@@ -258,32 +260,26 @@ class _Board:
         other ones. Up to `_TOGETHER` calls a process they come so twice, and the first time behind inputs
         that part nobody, for a program that draws lots may well draw alike on a single one.
         """
-        calls = min((self.limit - self.spent) // (_SURROUNDINGS * len(self.sound)), _TOGETHER)
+        calls = min((self.limit - self.spent) // (SURROUNDINGS * len(self.sound)), _TOGETHER)
         order = [*places[::-1], *places]
         order *= 2 if 2 * len(order) <= calls else 1
         if not self.repeated:
             # A process ends at an input on which its program hangs.
-            ended = [one for one, cells in enumerate(self.first) if all(map(_ended, cells.values()))]
-            others = [one for one in ended if one not in places]
+            whole = [one for one, cells in enumerate(self.first) if all(map(ended, cells.values()))]
+            others = [one for one in whole if one not in places]
             order = [*others[: max(calls - len(order), 0)], *order]
             self.repeated = True
-        inputs = tuple(self.inputs[place] for place in order)
-        numbers = range(1, _SURROUNDINGS + 1)
-        return [Execution(program, inputs, number) for number in numbers for program in self.sound]
+        return elsewhere(self.sound, tuple(self.inputs[place] for place in order))
 
     def confirm(
-        self,
-        places: Sequence[int],
-        again: Sequence[Execution],
-        observed: Sequence[Sequence[Observation]],
+        self, places: Sequence[int], again: Sequence[Execution], observed: Sequence[Sequence[Observation]]
     ) -> None:
         """Enters repeated observations; programs that contradict themselves are noisy."""
         known = dict(zip(self.inputs, self.first, strict=True))
         for one, seen in zip(again, observed, strict=True):
             self.spent += len(seen)
             before = [known[given][one.program] for given in one.inputs]
-            # by the text: what comes out the same but for rounding is noise too if it changes at all
-            if [*map(_text, before)] != [*map(_text, seen)]:
+            if not all(map(alike, before, seen)):
                 self.noisy.setdefault(one.program, "does otherwise when it is run again")
         self.parting += self._splitting(places)
 
@@ -338,16 +334,25 @@ class _Board:
         ]
 
 
-def _judge_failed(observed: Sequence[Sequence[Observation]]) -> bool:
+def elsewhere(programs: Iterable[int], inputs: tuple[str, ...]) -> list[Execution]:
+    """Returns the runs of some inputs in all surroundings but those of the sandbox."""
+    programs, numbers = [*programs], range(1, SURROUNDINGS + 1)
+    return [Execution(program, inputs, number) for number in numbers for program in programs]
+
+
+def judge_failed(observed: Iterable[Iterable[Observation]]) -> bool:
+    """Whether the judge could not run something: nothing that a program did."""
     return any(one.outcome is Outcome.INFRASTRUCTURE for seen in observed for one in seen)
 
 
-def _ended(seen: Observation) -> bool:
-    return seen.outcome not in (Outcome.TIMEOUT, Outcome.MEMORY)
+def ended(seen: Observation) -> bool:
+    """Whether a program was run and came to an end, well or not, within its limits."""
+    return seen.outcome not in (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.INFRASTRUCTURE)
 
 
-def _text(seen: Observation) -> tuple[str | None, Outcome]:
-    return seen.output, seen.outcome
+def alike(one: Observation, other: Observation) -> bool:
+    """Whether a program did the same twice; by the text, as rounding that changes is noise too."""
+    return (one.output, one.outcome) == (other.output, other.outcome)
 
 
 def parted(found: Attack, one: int, other: int) -> tuple[str, ...]:

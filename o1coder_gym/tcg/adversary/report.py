@@ -55,7 +55,7 @@ class AttackSettings:
 
     Attributes:
         attacker: Proposes inputs.
-        executions: Runs of a program on an input at most, without those of shrinking.
+        executions: Runs of a program on an input at most, and as many again to make inputs small.
         shrink: Whether inputs are made small.
         ask: Asked for outputs beside the programs' votes.
         seed: Fixes the draw.
@@ -84,7 +84,8 @@ def attack_programs(
         executions=settings.executions,
     )
     if settings.shrink:
-        found = minimised(judge, problem, merged.codes, found, same=same)
+        most = settings.executions
+        found = minimised(judge, problem, merged.codes, found, same=same, executions=most)
     return merged, found, rulings(problem, found, ask=settings.ask)
 
 
@@ -117,6 +118,7 @@ def attack_row(
         "hanging": [name for one in found.hanging for name in called[one]],
         "rounded": found.rounded,
         "executions": found.executions,
+        "shrinking": found.shrinking,
         "attacks": list(_attacks(found, ruled, called)),
         "tests": [case_to_json(test) for test in kept.tests],
         "weights": [round(weight, 4) for weight in kept.weights],
