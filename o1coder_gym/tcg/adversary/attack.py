@@ -79,6 +79,7 @@ class Attack:
         executions: Runs of a program on an input, confirmations included.
         weights: Samples that each program stands for, [S].
         shrinking: Runs of a program on an input that made the parting ones small.
+        unpaid: Whether it ended because the executions paid for no more input.
     """
 
     inputs: tuple[str, ...]
@@ -90,6 +91,7 @@ class Attack:
     executions: int
     weights: tuple[float, ...]
     shrinking: int = 0
+    unpaid: bool = False
 
     @property
     def partition(self) -> Partition:
@@ -129,6 +131,7 @@ def attack(
             break
         inputs = board.affordable(batch)
         if not inputs:
+            board.unpaid = not set(batch) <= set(board.inputs)
             break
         # An input on which every program hangs ends the run of the batch: the inputs after it are run again.
         for _ in range(_HANGS):
@@ -209,6 +212,7 @@ class _Board:
     rounded: int = 0
     spent: int = 0
     idle: int = 0
+    unpaid: bool = False
 
     @property
     def sound(self) -> list[int]:
@@ -294,6 +298,7 @@ class _Board:
             self.rounded,
             self.spent,
             self.weights,
+            unpaid=self.unpaid,
         )
 
     def _watch(self, cells: Mapping[int, Observation]) -> None:

@@ -102,18 +102,29 @@ def attack_row(
         problem: Their question.
         programs: Sources by name.
         settings: See `AttackSettings`.
+
+    Returns:
+        Where programs differ but were run on no input, ``untried`` says why, and there are no classes.
     """
     names = list(programs)
     merged, found, ruled = attack_programs(judge, problem, list(programs.values()), settings)
     classes = found.partition
     called = [[names[place] for place in members] for members in merged.members]
     kept = hard_tests(problem, ruled, confidence=CONFIDENT)
+    untried = None
+    if not found.inputs and len(merged.codes) > 1:
+        untried = "the executions pay for no input" if found.unpaid else "no input could be made"
     return {
         "task_id": problem.task_id,
         "programs": len(programs),
         "distinct": len(merged.codes),
-        "classes": [[name for one in members for name in called[one]] for members in classes.classes],
-        "entropy": round(classes.entropy, 4),
+        "untried": untried,
+        "classes": [
+            [name for one in members for name in called[one]]
+            for members in classes.classes
+            if untried is None
+        ],
+        "entropy": round(classes.entropy, 4) if untried is None else None,
         "noisy": {name: why for one, why in found.noisy.items() for name in called[one]},
         "hanging": [name for one in found.hanging for name in called[one]],
         "rounded": found.rounded,
