@@ -16,6 +16,7 @@ from o1coder_gym.errors import ScorerError, UnknownNameError, UsageError
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.rewards import Evidence, Reward, RewardFunction, sparse_outcome
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, read_action
+from o1coder_gym.tcg.adversary.disturbance import disturbed
 from o1coder_gym.tcg.checking.execution import OutputJudge, Program, observe
 from o1coder_gym.tcg.checking.question_comparison import as_compared
 from o1coder_gym.types import (
@@ -178,7 +179,7 @@ class ReasoningModel:
         programs = []
         for run in runs:
             problem, (code,) = as_compared(self.problem(run.state.problem_id), [run.state.code or ""])
-            programs.append(Program(problem, code, run.inputs))
+            programs.append(Program(disturbed(problem, code, run.surroundings), code, run.inputs))
         return [
             Executed(tuple(CaseResult(one.outcome, one.output, one.error) for one in seen))
             for seen in observe(judge, programs, rounds=1)

@@ -68,7 +68,7 @@ ADVERSARIES: Mapping[str, Adversary] = MappingProxyType(
 _FEW, _GROWTH = 8, 1.25
 """Up to `_FEW` distinct passing programs each new one starts an attack; beyond, a growth by the factor
 `_GROWTH` since the last attack does."""
-_RUNS = 128
+_RUNS = 160
 """Inputs per program that one attack may try, confirmations included."""
 _PATIENCE = 64
 _DRAFTS, _ANSWERS = 4, 4
@@ -168,7 +168,7 @@ class _Duel:
             # `attack` is a coroutine that knows no budget: it says what to run, and is sent what was seen.
             wanted = next(running)
             while True:
-                asked = [Execute(programs[one.program].state, one.inputs) for one in wanted]
+                asked = [Execute(programs[one.program].state, one.inputs, one.surroundings) for one in wanted]
                 answers = yield from execute(asked)
                 if not all(answer.results for answer in answers):
                     return None

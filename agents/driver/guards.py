@@ -147,6 +147,8 @@ def _executable(query: Execute) -> None:
         raise _Odd(f"got inputs {query.inputs!r:.200}, expected a tuple of 1 to {MOST_INPUTS}")
     for given in query.inputs:
         _text("an input", given)
+    if type(query.surroundings) is not int or query.surroundings < 0:
+        raise _Odd(f"got surroundings {query.surroundings!r:.200}, expected a number from 0")
 
 
 def _executed(inputs: int, given: Any) -> Executed:

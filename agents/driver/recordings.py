@@ -18,14 +18,14 @@ class Recording:
         transitions: By state and action.
         answers: Of the policy's language model, by question and sampling, in order.
         scores: By state, with the tokens that they cost.
-        executions: By state and inputs, in order; a repeated query shows whether a result is noise.
+        executions: By query, in order; a repeated one shows whether a result is noise.
     """
 
     samples: dict[tuple[State, Sampling], list[Proposal]] = field(default_factory=dict)
     transitions: dict[tuple[State, str], Transition] = field(default_factory=dict)
     answers: dict[tuple[str, Sampling], list[Proposal]] = field(default_factory=dict)
     scores: dict[State, float] = field(default_factory=dict)
-    executions: dict[tuple[State, tuple[str, ...]], list[Executed]] = field(default_factory=dict)
+    executions: dict[Execute, list[Executed]] = field(default_factory=dict)
 
     def add(self, query: Query, answer: Answer) -> None:
         """Records an answer."""
@@ -45,7 +45,7 @@ class Recording:
             assert isinstance(answer, Executed)
             # Empty: the budget did not pay for it, so it says nothing of the program.
             if answer.results:
-                self.executions.setdefault((query.state, query.inputs), []).append(answer)
+                self.executions.setdefault(query, []).append(answer)
         else:
             assert isinstance(answer, float)
             self.scores[query.state] = answer

@@ -27,8 +27,9 @@ from o1coder_gym.types.queries import Answer, Execute, Executed
 def name_of(payload: Payload) -> str:
     """Returns a digest of a request, 16 hex digits."""
     match payload:
-        case Execute(state, inputs):
-            return digest([state.to_row(), list(inputs)])
+        case Execute(state, inputs, surroundings):
+            # as the name of an execution was before there were other surroundings
+            return digest([state.to_row(), list(inputs), *([surroundings] if surroundings else [])])
         case PolicyRequest(sampling=sampling):
             # Problem and state are in the seed already, which `derive_seed` makes of them.
             drawn = [sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens]

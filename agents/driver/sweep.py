@@ -214,8 +214,7 @@ class _Teller:
         return found
 
     def _executed(self, query: Execute) -> Executed:
-        place = query.state, query.inputs
-        known, asked = self._recording.executions.get(place, []), len(self.told.executions.get(place, []))
+        known, asked = self._recording.executions.get(query, []), len(self.told.executions.get(query, []))
         granted = self.meter.reserve_executions(1)
         self.meter.settle_executions(granted, granted)
         if not granted:

@@ -68,10 +68,13 @@ class Execute:
     Attributes:
         state: Ends in code.
         inputs: 1 to `MOST_INPUTS` literals of argument lists, or standard inputs.
+        surroundings: 0 for those that programs are judged in; each number above stands for others, with
+            another date, other random numbers and other objects in memory, in which noise shows.
     """
 
     state: State
     inputs: tuple[str, ...]
+    surroundings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.experiments.measures.attacks import ProgramsToAttack, attack_programs
+from o1coder_gym.reporting.results.words import counted
 from o1coder_gym.runs.progress import notes, progress_bars
 
 _SHOWN = 100
-"""Characters of an input or an output that are shown."""
+"""Characters that are shown of an input, an output, a name, or of all names of a class."""
 
 
 def attack(settings: ProgramsToAttack) -> None:
@@ -29,32 +31,39 @@ def attack(settings: ProgramsToAttack) -> None:
 
 def _shown(row: Mapping[str, Any]) -> str:
     """Returns a row for people."""
-    head = f"{row['task_id']}: {row['programs']} programs, {row['distinct']} distinct"
-    lines = [
-        f"{head}, {len(row['classes'])} behaviours (entropy {row['entropy']:.2f} bits), "
-        f"{row['executions']} executions"
-    ]
+    head = f"{_brief(row['task_id'])}: {counted(row['programs'], 'program')}, {row['distinct']} distinct"
+    if row["untried"]:
+        return f"{head}, not attacked: {row['untried']}"
+    found = f"{counted(len(row['classes']), 'behaviour')} (entropy {row['entropy']:.2f} bits)"
+    small = f", {row['shrinking']} to make inputs small" if row["shrinking"] else ""
+    lines = [f"{head}, {found}, {counted(row['executions'], 'execution')}{small}"]
     for found in row["attacks"]:
         lines.append(f"  {_brief(found['input'])}")
         for output, names in found["outputs"].items():
             mark = f"   ← right? {found['confidence']:.0%}" if output == found["right"] else ""
             lines.append(f"    {_brief(output)}: {_listed(names)}{mark}")
-    lines += [f"  noisy: {name}: {why}" for name, why in row["noisy"].items()]
+    lines += [f"  noisy: {_brief(name)}: {why}" for name, why in row["noisy"].items()]
     if row["untold"]:
         lines.append(f"  cannot be told apart, as they return no literal: {_listed(row['untold'])}")
     if row["hanging"]:
         lines.append(f"  ran into a time limit: {_listed(row['hanging'])}")
     if row["rounded"]:
-        lines.append(f"  outputs differ by rounding alone on {row['rounded']} inputs, which part nobody")
+        inputs = counted(row["rounded"], "input")
+        lines.append(f"  outputs differ by rounding alone on {inputs}, which part nobody")
     return "\n".join(lines)
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more
+def _listed(names: Sequence[str]) -> str:
+    """Returns the first names, as many as are shown, and at least one."""
+    shown = [_brief(name) for name in names]
+    ends = accumulate(len(name) + len(", ") for name in shown)
+    whole = max(sum(end <= _SHOWN for end in ends), 1)
+    more = f" and {len(names) - whole} more" if len(names) > whole else ""
+    return ", ".join(shown[:whole]) + more
 
 
 def _brief(text: str) -> str:
+    """Returns a text on one line that no terminal takes for a command."""
     shown = text if text.isprintable() else repr(text)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 

@@ -6,7 +6,7 @@ same loop runs on a judge (`attacked`), and within a search, where a driver mete
     for inputs in batches:
         observe all programs on the inputs          # once
         keep the inputs that split a class          # the others say nothing
-        observe them twice more, in another order   # what comes out otherwise is noise, and parts nobody
+        observe them again in other surroundings    # what comes out otherwise is noise, and parts nobody
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from o1coder_gym.tcg.adversary.behaviour import (
     rounds,
     shows_address,
 )
+from o1coder_gym.tcg.adversary.disturbance import disturbed
 from o1coder_gym.tcg.checking.agreement import Same
 from o1coder_gym.tcg.checking.execution import UNFINISHED, Observation, OutputJudge, Program, observe
 from o1coder_gym.types import Outcome, Problem
+from o1coder_gym.types.queries import MOST_INPUTS
 
 EXECUTIONS = 4096
 """Runs of a program on an input that an attack may cost where nobody says."""
@@ -34,8 +36,13 @@ PATIENCE = 64
 """Inputs in a row that part nobody, after which there is nothing more to be expected."""
 _HANGS = 3
 """Runs of a batch in which all programs hang on an input, which takes the inputs after it along."""
-_CONFIRMING = 2
-"""Runs more of an input that parts programs."""
+SURROUNDINGS = 2
+"""Others than those of the sandbox in which inputs that part programs are run again, see `disturbed`."""
+_CONFIRMING = 2 * SURROUNDINGS
+"""Runs more of an input that parts programs, at least."""
+_TOGETHER = 16
+"""Calls of a process that confirms, where that can be paid: a program that draws lots seldom draws alike as
+often as that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +52,12 @@ class Execution:
     Attributes:
         program: Index of the program.
         inputs: Literals of argument lists, or standard inputs.
+        surroundings: Number of those that the program runs in, see `disturbed`.
     """
 
     program: int
     inputs: tuple[str, ...]
+    surroundings: int = 0
 
 
 Executions: TypeAlias = Generator[list[Execution], list[list[Observation]], "Attack"]
@@ -69,6 +78,8 @@ class Attack:
         rounded: Inputs on which outputs differ as texts alone, as floats are that were rounded apart.
         executions: Runs of a program on an input, confirmations included.
         weights: Samples that each program stands for, [S].
+        shrinking: Runs of a program on an input that made the parting ones small.
+        unpaid: Whether it ended because the executions paid for no more input.
     """
 
     inputs: tuple[str, ...]
@@ -79,6 +90,8 @@ class Attack:
     rounded: int
     executions: int
     weights: tuple[float, ...]
+    shrinking: int = 0
+    unpaid: bool = False
 
     @property
     def partition(self) -> Partition:
@@ -118,11 +131,12 @@ def attack(
             break
         inputs = board.affordable(batch)
         if not inputs:
+            board.unpaid = not set(batch) <= set(board.inputs)
             break
         # An input on which every program hangs ends the run of the batch: the inputs after it are run again.
         for _ in range(_HANGS):
             observed = yield [Execution(program, inputs) for program in board.sound]
-            if _judge_failed(observed):
+            if judge_failed(observed):
                 return board.attack()
             inputs = board.enter(inputs, observed)
             if not inputs:
@@ -131,10 +145,10 @@ def attack(
         # gone.
         while candidates := board.candidates():
             again = board.repeats(candidates)
-            observed = yield [Execution(program, again) for program in board.sound]
-            if _judge_failed(observed):
+            observed = yield again
+            if judge_failed(observed):
                 return board.attack()
-            board.confirm(candidates, observed)
+            board.confirm(candidates, again, observed)
     return board.attack()
 
 
@@ -171,10 +185,14 @@ def play(judge: OutputJudge, problem: Problem, programs: Sequence[str], running:
     try:
         wanted = next(running)
         while True:
-            runs = [Program(problem, programs[one.program], one.inputs) for one in wanted]
-            wanted = running.send(observe(judge, runs, rounds=1))
+            wanted = running.send(observe(judge, [_run(problem, programs, one) for one in wanted], rounds=1))
     except StopIteration as end:
         return end.value
+
+
+def _run(problem: Problem, programs: Sequence[str], wanted: Execution) -> Program:
+    code = programs[wanted.program]
+    return Program(disturbed(problem, code, wanted.surroundings), code, wanted.inputs)
 
 
 @dataclass(slots=True)
@@ -188,11 +206,13 @@ class _Board:
     columns: list[tuple[str, ...]] = field(default_factory=list)
     first: list[dict[int, Observation]] = field(default_factory=list)
     parting: list[int] = field(default_factory=list)
+    repeated: bool = False
     noisy: dict[int, str] = field(default_factory=dict)
     hanging: set[int] = field(default_factory=set)
     rounded: int = 0
     spent: int = 0
     idle: int = 0
+    unpaid: bool = False
 
     @property
     def sound(self) -> list[int]:
@@ -235,28 +255,36 @@ class _Board:
         # Only inputs that split a class are progress; patience counts those since the last.
         self.idle = 0 if found else self.idle
         payable = (self.limit - self.spent) // (_CONFIRMING * max(len(self.sound), 1))
-        return found[:payable] if self.sound else []
+        return found[: min(payable, MOST_INPUTS // 2)] if self.sound else []
 
-    def repeats(self, places: Sequence[int]) -> tuple[str, ...]:
-        """Returns inputs in the order of their confirmation: backwards, then forwards.
+    def repeats(self, places: Sequence[int]) -> list[Execution]:
+        """Returns the runs that confirm some inputs, in surroundings that no program has seen.
 
-        A program that draws random numbers from a fixed seed, or remembers earlier calls, does the same in a
-        second process unless the calls before an input are others.
+        The inputs come backwards, then forwards: a program that remembers earlier calls does otherwise behind
+        other ones. Up to `_TOGETHER` calls a process they come so twice, and the first time behind inputs
+        that part nobody, for a program that draws lots may well draw alike on a single one.
         """
-        forwards = [self.inputs[place] for place in places]
-        return (*forwards[::-1], *forwards)
+        calls = min((self.limit - self.spent) // (SURROUNDINGS * len(self.sound)), _TOGETHER)
+        order = [*places[::-1], *places]
+        order *= 2 if 2 * len(order) <= calls else 1
+        if not self.repeated:
+            # A process ends at an input on which its program hangs.
+            whole = [one for one, cells in enumerate(self.first) if all(map(ended, cells.values()))]
+            others = [one for one in whole if one not in places]
+            order = [*others[: max(calls - len(order), 0)], *order]
+            self.repeated = True
+        return elsewhere(self.sound, tuple(self.inputs[place] for place in order))
 
-    def confirm(self, places: Sequence[int], observed: Sequence[Sequence[Observation]]) -> None:
+    def confirm(
+        self, places: Sequence[int], again: Sequence[Execution], observed: Sequence[Sequence[Observation]]
+    ) -> None:
         """Enters repeated observations; programs that contradict themselves are noisy."""
-        count = len(places)
-        for program, seen in zip(self.sound, observed, strict=True):
+        known = dict(zip(self.inputs, self.first, strict=True))
+        for one, seen in zip(again, observed, strict=True):
             self.spent += len(seen)
-            # seen is [backwards…, forwards…]: the first half reversed lines up with `places`.
-            for place, back, forth in zip(places, seen[count - 1 :: -1], seen[count:], strict=True):
-                # by the text: what comes out the same but for rounding is noise too if it changes at all
-                before = self.first[place][program]
-                if any(_text(before) != _text(one) for one in (back, forth)):
-                    self.noisy.setdefault(program, "does otherwise when it is run again")
+            before = [known[given][one.program] for given in one.inputs]
+            if not all(map(alike, before, seen)):
+                self.noisy.setdefault(one.program, "does otherwise when it is run again")
         self.parting += self._splitting(places)
 
     def attack(self) -> Attack:
@@ -270,6 +298,7 @@ class _Board:
             self.rounded,
             self.spent,
             self.weights,
+            unpaid=self.unpaid,
         )
 
     def _watch(self, cells: Mapping[int, Observation]) -> None:
@@ -310,12 +339,25 @@ class _Board:
         ]
 
 
-def _judge_failed(observed: Sequence[Sequence[Observation]]) -> bool:
+def elsewhere(programs: Iterable[int], inputs: tuple[str, ...]) -> list[Execution]:
+    """Returns the runs of some inputs in all surroundings but those of the sandbox."""
+    programs, numbers = [*programs], range(1, SURROUNDINGS + 1)
+    return [Execution(program, inputs, number) for number in numbers for program in programs]
+
+
+def judge_failed(observed: Iterable[Iterable[Observation]]) -> bool:
+    """Whether the judge could not run something: nothing that a program did."""
     return any(one.outcome is Outcome.INFRASTRUCTURE for seen in observed for one in seen)
 
 
-def _text(seen: Observation) -> tuple[str | None, Outcome]:
-    return seen.output, seen.outcome
+def ended(seen: Observation) -> bool:
+    """Whether a program was run and came to an end, well or not, within its limits."""
+    return seen.outcome not in (Outcome.TIMEOUT, Outcome.MEMORY, Outcome.INFRASTRUCTURE)
+
+
+def alike(one: Observation, other: Observation) -> bool:
+    """Whether a program did the same twice; by the text, as rounding that changes is noise too."""
+    return (one.output, one.outcome) == (other.output, other.outcome)
 
 
 def parted(found: Attack, one: int, other: int) -> tuple[str, ...]:

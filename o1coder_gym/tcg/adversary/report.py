@@ -55,7 +55,7 @@ class AttackSettings:
 
     Attributes:
         attacker: Proposes inputs.
-        executions: Runs of a program on an input at most, without those of shrinking.
+        executions: Runs of a program on an input at most, and as many again to make inputs small.
         shrink: Whether inputs are made small.
         ask: Asked for outputs beside the programs' votes.
         seed: Fixes the draw.
@@ -85,7 +85,8 @@ def attack_programs(
         executions=settings.executions,
     )
     if settings.shrink:
-        found = minimised(judge, asked, codes, found, same=same)
+        most = settings.executions
+        found = minimised(judge, asked, codes, found, same=same, executions=most)
     return merged, found, rulings(problem, found, ask=settings.ask)
 
 
@@ -102,23 +103,35 @@ def attack_row(
         problem: Their question.
         programs: Sources by name.
         settings: See `AttackSettings`.
+
+    Returns:
+        Where programs differ but were run on no input, ``untried`` says why, and there are no classes.
     """
     names = list(programs)
     merged, found, ruled = attack_programs(judge, problem, list(programs.values()), settings)
     classes = found.partition
     called = [[names[place] for place in members] for members in merged.members]
     kept = hard_tests(problem, ruled)
+    untried = None
+    if not found.inputs and len(merged.codes) > 1:
+        untried = "the executions pay for no input" if found.unpaid else "no input could be made"
     return {
         "task_id": problem.task_id,
         "programs": len(programs),
         "distinct": len(merged.codes),
-        "classes": [[name for one in members for name in called[one]] for members in classes.classes],
-        "entropy": round(classes.entropy, 4),
+        "untried": untried,
+        "classes": [
+            [name for one in members for name in called[one]]
+            for members in classes.classes
+            if untried is None
+        ],
+        "entropy": round(classes.entropy, 4) if untried is None else None,
         "noisy": {name: why for one, why in found.noisy.items() for name in called[one]},
         "untold": [name for one in _untold(found) for name in called[one]],
         "hanging": [name for one in found.hanging for name in called[one]],
         "rounded": found.rounded,
         "executions": found.executions,
+        "shrinking": found.shrinking,
         "attacks": list(_attacks(found, ruled, called)),
         "tests": [case_to_json(test) for test in kept.tests],
         "weights": [round(weight, 4) for weight in kept.weights],

@@ -10,6 +10,7 @@ import pytest
 from o1coder_gym.agents import Driver, Task, load_agent
 from o1coder_gym.agents.choosing.adversary import Adversary, against
 from o1coder_gym.agents.driver.recordings import Recorder
+from o1coder_gym.agents.driver.replies import name_of
 from o1coder_gym.agents.driver.sweep import answer_within
 from o1coder_gym.agents.driver.tasks import TaskResult
 from o1coder_gym.agents.driver.tree_records import tree_record
@@ -359,6 +360,7 @@ END = State("p", (Step(ActionType.CODE, CODES[1]),))
         Execute(END, ()),
         Execute(END, ("[1]",) * 65),
         Execute(END, (1,)),  # pyright: ignore[reportArgumentType]
+        Execute(END, ("[1]",), -1),
         Ask("How?", 0),
         Ask(None),  # pyright: ignore[reportArgumentType]
     ],
@@ -382,6 +384,20 @@ def test_an_agent_of_ones_own_may_execute(judge: Judge) -> None:
     (found,) = Driver(model(judge), Script()).run([Task("p", agent)])
     assert [one.got for one in told[0].results] == ["2", "'aa'"]
     assert found.usage.executions == 1
+
+
+def test_an_execution_may_be_on_another_day_and_has_a_name_of_its_own(judge: Judge) -> None:
+    code = "import time\ndef double(x):\n    return time.localtime().tm_year"
+    queries = [Execute(State("p", (Step(ActionType.CODE, code),)), ("[1]",), number) for number in range(3)]
+    told: list[Executed] = []
+
+    def agent(problem: Problem, root: State) -> Search:
+        told.extend((yield from execute(queries)))
+        return SearchResult(None)
+
+    Driver(model(judge), Script()).run([Task("p", agent)])
+    assert len({one.results[0].got for one in told}) == 3
+    assert len(set(map(name_of, queries))) == 3
 
 
 def test_a_model_that_cannot_execute_is_told_so(judge: Judge) -> None:

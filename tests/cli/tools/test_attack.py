@@ -1,7 +1,10 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
+
+from o1coder_gym.tcg.store import read_generated
 
 SOLUTIONS = [
     {"task_id": "toy/square", "code": "def square(x):\n    return x * x"},
@@ -41,6 +44,70 @@ def test_it_reads_for_people(o1coder, problems, solutions):
     assert "toy/square: 4 programs, 4 distinct, 2 behaviours (entropy 0.92 bits)" in done.stdout
     assert "1: 1, power   ← right? 67%" in done.stdout
     assert "noisy: random" in done.stdout
+    first, second = (line for line in done.stdout.splitlines() if line.startswith("toy/"))
+    assert re.fullmatch(r".*, \d+ executions, \d+ to make inputs small", first)
+    assert second == "toy/double: 1 program, 1 distinct, 1 behaviour (entropy 0.00 bits), 0 executions"
+
+
+def test_programs_that_were_run_on_nothing_are_not_said_to_behave_alike(o1coder, problems, solutions):
+    attack = ("attack", "--problems", problems, "--solutions", solutions, "--executions", "4")
+    square = o1coder(*attack).stdout.splitlines()[0]
+    assert square == ("toy/square: 4 programs, 4 distinct, not attacked: the executions pay for no input")
+    row = json.loads(o1coder(*attack, "--json").stdout.splitlines()[0])
+    assert (row["classes"], row["entropy"], row["executions"]) == ([], None, 0)
+    assert row["untried"] == "the executions pay for no input"
+
+
+def test_classes_have_no_inputs_that_could_be_made(o1coder, tmp_path):
+    problem = {"task_id": "own", "prompt": "class A: ...", "entry_point": "A", "public_tests": ["A().x == 1"]}
+    rows = [{"task_id": "own", "code": f"class A:\n    x = {number}"} for number in (1, 2)]
+    for name, lines in (("problems", [problem | {"tests": []}]), ("solutions", rows)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = o1coder(
+        *("attack", "--problems", tmp_path / "problems.jsonl", "--solutions", tmp_path / "solutions.jsonl")
+    )
+    assert done.stdout == "own: 2 programs, 2 distinct, not attacked: no input could be made\n"
+
+
+def test_names_are_no_commands_to_the_terminal_and_lists_of_them_end(o1coder, problems, solutions):
+    codes = (
+        f"def square(x):\n    return {where} * x"
+        for where in ("x", "2", *(f"0 + {n} * x // {n}" for n in range(1, 40)))
+    )
+    names = ("\x1b[31mred\n", "twice", *(f"{'long' * 8}-{number}" for number in range(1, 40)))
+    rows = [
+        {"task_id": "toy/square", "solution_id": name, "code": code}
+        for name, code in zip(names, codes, strict=True)
+    ]
+    solutions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = o1coder("attack", "--problems", problems, "--solutions", solutions).stdout
+    assert "\x1b" not in shown
+    assert re.search(r"1: '\\x1b\[31mred\\n', longlong.* and \d+ more   ← right\?", shown)
+    assert max(map(len, shown.splitlines())) < 150
+
+
+def test_what_is_kept_is_kept_once_and_stays(o1coder, problems, solutions, tmp_path):
+    kept = tmp_path / "hard.jsonl"
+    attack = ("attack", "--problems", problems, "--solutions", solutions, "--keep", kept)
+    held = {"task_id": "toy/square", "tests": [{"kind": "call", "args": "[9]", "expected": "81"}]}
+    kept.write_text(json.dumps(held) + "\n")
+    for _ in range(2):
+        assert o1coder(*attack).returncode == 0
+    assert len(kept.read_text().splitlines()) == 2
+    made = read_generated(kept)["toy/square"]
+    assert {(test.args, weight) for test, weight in zip(made.tests, made.weights, strict=True)} == {
+        ("[9]", 1.0),
+        ("[1]", 0.6667),
+    }
+
+
+def test_a_file_that_cannot_be_written_is_told_before_programs_are_attacked(
+    o1coder, problems, solutions, tmp_path
+):
+    nowhere = tmp_path / "no" / "hard.jsonl"
+    done = o1coder("attack", "--problems", problems, "--solutions", solutions, "--keep", nowhere)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"usage: --keep {nowhere}: No such file or directory"
 
 
 ORACLE = """

@@ -29,7 +29,8 @@ def test_an_input_that_parts_two_programs_is_found(judge: Judge) -> None:
     assert found.partition.classes == ((0, 2), (1,))
     assert parted(found, 0, 1) == ("[[-5, 2]]",)
     assert parted(found, 0, 2) == ()
-    assert found.executions == 3 * 4 + 3 * 2  # all inputs once, that one twice more
+    # all inputs once; in each of two other surroundings that one four times, behind the three others
+    assert found.executions == 3 * 4 + 3 * 2 * (3 + 4)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,12 @@ def test_an_input_that_parts_two_programs_is_found(judge: Judge) -> None:
         ("n = []\ndef f(xs):\n    n.append(0)\n    return len(n)", "otherwise"),
         ("import time\ndef f(xs):\n    return time.perf_counter_ns()", "otherwise"),
         ("import time\ndef f(xs):\n    return time.time()", "otherwise"),
+        ("import random\ndef f(xs):\n    return random.random() < 0.5", "otherwise"),
+        ("import random\ndef f(xs):\n    return random.sample(xs, 1)", "otherwise"),
+        ("import time\ndef f(xs):\n    return int(time.time())", "otherwise"),
+        ("import datetime\ndef f(xs):\n    return datetime.datetime.now().year", "otherwise"),
+        ("def f(xs):\n    return id(f)", "otherwise"),
+        ("def f(xs):\n    return hex(id(f))", "otherwise"),
         ("def f(xs):\n    return str(object())", "address"),
         ("def f(xs):\n    return [repr(lambda: 0)]", "address"),
     ],
@@ -49,6 +56,28 @@ def test_noise_is_reported_and_parts_nobody(judge: Judge, code: str, why: str) -
     assert why in found.noisy[1]
     assert found.parting == ()
     assert found.partition.classes == ((0, 2),)
+
+
+def test_a_program_that_seldom_draws_otherwise_is_noise_too(judge: Judge) -> None:
+    code = "import random\ndef f(xs):\n    return random.random() < 0.1"
+    inputs = [f"[[{number}]]" for number in range(40)]
+    found = on(judge, "def f(xs):\n    return True", code, "def f(xs):\n    return not False", inputs=inputs)
+    assert (tuple(found.noisy), found.parting) == ((1,), ())
+
+
+def test_a_whole_program_that_draws_lots_is_noise(judge: Judge) -> None:
+    codes = ["print(6)", "import random\nprint(6 if random.random() < 0.5 else 7)", "print('6')"]
+    found = attacked(judge, Problem("p", "Six."), codes, [("1\n", "2\n")], same=same_of(PROBLEM))
+    assert (tuple(found.noisy), found.parting) == ((1,), ())
+
+
+def test_one_that_only_measures_time_is_none(judge: Judge) -> None:
+    code = (
+        "import time\ndef f(xs):\n    start = time.time()\n    found = sum(map(abs, xs))\n"
+        "    print(time.time() - start, time.strftime('%c'))\n    return found"
+    )
+    found = on(judge, RIGHT, code)
+    assert (dict(found.noisy), found.partition.classes) == ({}, ((0,), (1,)))
 
 
 def test_two_noisy_programs_leave_nothing_to_part(judge: Judge) -> None:
@@ -122,7 +151,7 @@ def test_weights_decide_which_class_is_the_largest() -> None:
     seen = [[Observation(output, Outcome.PASS)] for output in "aba"]
     running.send(seen)
     with pytest.raises(StopIteration) as end:
-        running.send([one * 2 for one in seen])
+        running.send([one * 4 for one in seen] * 2)
     classes = end.value.value.partition
     assert (classes.classes, classes.weights) == (((1,), (0, 2)), (5.0, 2.0))
 
