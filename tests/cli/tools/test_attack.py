@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from o1coder_gym.tcg.store import read_generated
+from o1coder_gym.types import CallTest
 
 SOLUTIONS = [
     {"task_id": "toy/square", "code": "def square(x):\n    return x * x"},
@@ -95,10 +96,8 @@ def test_what_is_kept_is_kept_once_and_stays(o1coder, problems, solutions, tmp_p
         assert o1coder(*attack).returncode == 0
     assert len(kept.read_text().splitlines()) == 2
     made = read_generated(kept)["toy/square"]
-    assert {(test.args, weight) for test, weight in zip(made.tests, made.weights, strict=True)} == {
-        ("[9]", 1.0),
-        ("[1]", 0.6667),
-    }
+    weights = dict(zip(made.tests, made.weights, strict=True))
+    assert weights == {CallTest("[9]", "81"): 1.0, CallTest("[1]", "1"): 0.6667}
 
 
 def test_a_file_that_cannot_be_written_is_told_before_programs_are_attacked(
