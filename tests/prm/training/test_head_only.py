@@ -131,9 +131,9 @@ def test_rows_beyond_the_context_of_the_model_are_left_out(model: Path, data: Pa
     shutil.copytree(model, short)
     config = json.loads((model / "config.json").read_text())
     (short / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 16}))
-    with pytest.raises(O1CoderError, match=r"no soft rows to learn from .*longer than 16 tokens"):
+    with pytest.raises(O1CoderError, match=r"no soft rows to learn from: .*longer than 16 tokens"):
         fit_prm(str(short), data, tmp_path / "fit", ["soft"])
-    with pytest.raises(O1CoderError, match=r"no soft rows to learn from .*longer than 16 tokens"):
+    with pytest.raises(O1CoderError, match=r"no soft rows to learn from: .*longer than 16 tokens"):
         train_prm(str(short), data, tmp_path / "run", "soft", PRM_SETTINGS)
 
 
