@@ -23,7 +23,7 @@ from typing import Any
 import o1coder_gym
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs.files import write_whole
-from o1coder_gym.runs.provenance import config_hash, file_hashes, input_hashes
+from o1coder_gym.runs.provenance import config_hash, file_hashes, input_hashes, noted
 
 _LOG = logging.getLogger(__name__)
 
@@ -387,16 +387,13 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
 
 
 def _as_known(config: Mapping[str, Any], begun: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a configuration without files and inputs that the version which began a run did not note.
-
-    Of these nothing is known, so they are no reason to refuse what else is the same.
-    """
+    """Returns a configuration without files and inputs that the version which began a run did not note."""
     if FILES not in begun:
         config = {name: value for name, value in config.items() if name != FILES}
     if INPUTS in config and INPUTS in begun:
-        noted, inputs = begun[INPUTS], config[INPUTS] or {}
-        known = {name: digest for name, digest in inputs.items() if noted and name in noted}
-        config = {**config, INPUTS: known if noted else noted}
+        before = begun[INPUTS]
+        # None and no inputs were written down as they are, and are compared so.
+        config = {**config, INPUTS: noted(config[INPUTS] or {}, before) if before else before}
     return config
 
 

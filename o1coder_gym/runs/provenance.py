@@ -155,6 +155,14 @@ def input_hashes(*specs: str | None) -> dict[str, str]:
     return found
 
 
+def noted(inputs: Mapping[str, str], begun: Mapping[str, str]) -> dict[str, str]:
+    """Returns those inputs of which the version that began the work noted a hash: of others nothing is known.
+
+    So they are no reason to refuse what else is the same.
+    """
+    return {name: digest for name, digest in inputs.items() if name in begun}
+
+
 def file_hashes(*names: str | None) -> dict[str, str]:
     """Returns the hashes of those names that are files, such as one's own problems or tests.
 

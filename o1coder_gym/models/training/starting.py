@@ -14,7 +14,7 @@ from o1coder_gym.models.memory import check_memory
 from o1coder_gym.models.training.arguments import report_to
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.files import write_json
-from o1coder_gym.runs.provenance import Provenance, input_hashes, leaves, package_versions
+from o1coder_gym.runs.provenance import Provenance, input_hashes, leaves, noted, package_versions
 from o1coder_gym.settings import to_row
 
 
@@ -123,17 +123,11 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
     wanted = made.to_row()
     if checkpoint is not None and started.exists():
         begun = json.loads(started.read_text())
-        require_same(out, begun, _as_known(wanted, begun))
+        require_same(out, begun, {**wanted, "inputs": noted(made.inputs, begun.get("inputs") or {})})
     if ranks.is_first():
         out.mkdir(parents=True, exist_ok=True)
         write_json(started, wanted)
     return checkpoint
-
-
-def _as_known(wanted: dict[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a provenance without inputs that the version which began a training did not note."""
-    noted = begun.get("inputs") or {}
-    return {**wanted, "inputs": {name: one for name, one in wanted["inputs"].items() if name in noted}}
 
 
 def require_same(out: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -19,10 +19,10 @@ _SHIFT_S = 400 * 86400 + 5 * 3600 + 7 * 60 + 13
 
 
 def disturbed(problem: Problem, code: str, number: int) -> Problem:
-    """Renumbers a problem in which a program runs in other surroundings.
+    """Returns a problem whose prelude changes the surroundings of a program.
 
-    It finds other random numbers, another date, and other objects in memory. No name is defined for it, and
-    its source stays as it is: what has to come first in it comes first.
+    The program finds other random numbers, another date, and other objects in memory. No name is defined
+    for it, and its source stays as it is: what has to come first in it comes first.
 
     Args:
         problem: The problem.

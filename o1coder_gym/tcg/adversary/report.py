@@ -85,8 +85,7 @@ def attack_programs(
         executions=settings.executions,
     )
     if settings.shrink:
-        most = settings.executions
-        found = minimised(judge, asked, codes, found, same=same, executions=most)
+        found = minimised(judge, asked, codes, found, same=same, executions=settings.executions)
     return merged, found, rulings(problem, found, ask=settings.ask)
 
 
@@ -109,7 +108,7 @@ def attack_row(
     """
     names = list(programs)
     merged, found, ruled = attack_programs(judge, problem, list(programs.values()), settings)
-    classes = found.partition
+    classes, entropy = found.partition.classes, found.partition.entropy
     called = [[names[place] for place in members] for members in merged.members]
     kept = hard_tests(problem, ruled)
     untried = None
@@ -120,12 +119,10 @@ def attack_row(
         "programs": len(programs),
         "distinct": len(merged.codes),
         "untried": untried,
-        "classes": [
-            [name for one in members for name in called[one]]
-            for members in classes.classes
-            if untried is None
-        ],
-        "entropy": round(classes.entropy, 4) if untried is None else None,
+        "classes": []
+        if untried
+        else [[name for one in members for name in called[one]] for members in classes],
+        "entropy": None if untried else round(entropy, 4),
         "noisy": {name: why for one, why in found.noisy.items() for name in called[one]},
         "untold": [name for one in _untold(found) for name in called[one]],
         "hanging": [name for one in found.hanging for name in called[one]],

@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from o1coder_gym.sandbox.values.comparison import DEFAULT_TOLERANCE, Equality
 from o1coder_gym.sandbox.values.literals import encode_literal
@@ -43,6 +44,7 @@ class Comparison:
     truth: bool = False
 
 
+@lru_cache(maxsize=256)  # a search asks for it with each program that it runs
 def comparison_of(problem: Problem) -> Comparison:
     """Returns the comparison that all public asserts of a problem share."""
     asserts = [test.code for test in problem.public_tests if isinstance(test, AssertTest)]
