@@ -110,6 +110,7 @@ def attack_row(
     merged, found, ruled = attack_programs(judge, problem, list(programs.values()), settings)
     classes, entropy = found.partition.classes, found.partition.entropy
     called = [[names[place] for place in members] for members in merged.members]
+    behaviours = [[name for one in members for name in called[one]] for members in classes]
     kept = hard_tests(problem, ruled)
     untried = None
     if not found.inputs and len(merged.codes) > 1:
@@ -119,9 +120,7 @@ def attack_row(
         "programs": len(programs),
         "distinct": len(merged.codes),
         "untried": untried,
-        "classes": []
-        if untried
-        else [[name for one in members for name in called[one]] for members in classes],
+        "classes": [] if untried else behaviours,
         "entropy": None if untried else round(entropy, 4),
         "noisy": {name: why for one, why in found.noisy.items() for name in called[one]},
         "untold": [name for one in _untold(found) for name in called[one]],
