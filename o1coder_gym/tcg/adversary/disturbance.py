@@ -60,12 +60,7 @@ def _disturb(number: int, shift_s: int) -> None:
             getattr(module, "seed", int)()
 
     class Clock:  # not a function, which would be bound where a program makes it an attribute of its class
-        # What lives takes the places that objects of the program would have had.
-        ballast = (
-            *(bytes(size) for size in range(0, 1600, 16) for _ in range(4 * number)),
-            *(object() for _ in range(64 * number)),
-            _disturb,
-        )
+        ballast: list[Any]
 
         def __init__(self, read: Any) -> None:
             self.read = read
@@ -82,6 +77,20 @@ def _disturb(number: int, shift_s: int) -> None:
         setattr(
             time, name, Clock(lambda *given: real(*given, now()) if len(given) == place else real(*given))
         )
+
+    def filled(size: int) -> list[Any]:
+        # Small objects lie among those of their size, in steps of 16 bytes; an empty `bytes` takes 33.
+        small = {16: object, 32: lambda: int("1" * 12)}
+        make = small.get(size, lambda: bytes(size - 33))
+        places = [make() for _ in range(24 if size <= 512 else 3)]
+        # The first third stays: it has the places that objects of the program would have had. Holes are
+        # made in the rest, and the one made last is the first that an object gets.
+        for turn in range(len(places) // 3):
+            places.pop(-1 - hash((number, size, turn)) % (len(places) - len(places) // 3))
+        return [*places, *small.values(), make]
+
+    ballast = [filled(size) for size in range(16, 1600, 16)]
+    Clock.ballast = [*locals().values(), _disturb]  # the place of none of these becomes free
 
     # Not CPU time: it begins with the process, and programs may stop by it.
     for name in ("time", "monotonic", "perf_counter", "clock_gettime"):

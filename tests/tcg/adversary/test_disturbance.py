@@ -1,5 +1,7 @@
 """Other surroundings: noise comes out otherwise there, and nothing else does."""
 
+from dataclasses import replace
+
 import pytest
 
 from o1coder_gym.sandbox import Judge
@@ -31,13 +33,32 @@ def seen(judge: Judge, problem: Problem, code: str, given: str = "[[1, 2]]") -> 
         "import datetime\ndef f(x):\n    return datetime.date.today().year",
         "def f(x):\n    return id(f)",
         "def f(x):\n    return hex(id(None))",
-        "def f(x):\n    return hash(f)",
     ],
 )
 def test_noise_comes_out_otherwise(judge: Judge, code: str) -> None:
     results = seen(judge, PROBLEM, code)
     assert {one.outcome for one in results} == {Outcome.PASS}
     assert len({one.output for one in results}) == 3
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x):\n    return hash(f)",
+        "def f(x):\n    return hash(lambda: x)",
+        "def f(x):\n    return hash(object())",
+        "class A: pass\ndef f(x):\n    return hash(A)",
+        "class A: pass\ndef f(x):\n    return hash(A())",
+        "class A:\n    def __init__(self): self.x = 1\ndef f(x):\n    return hash(A())",
+    ],
+)
+def test_objects_lie_elsewhere_than_in_the_sandbox(judge: Judge, code: str) -> None:
+    """Whatever the heap was like, as the judge's processes have it from the tests before this one."""
+    for more in range(0, 60, 20):
+        prelude = f"{PRELUDE}kept = [lambda: 1 for _ in range({more})]\ndel kept[::3]\n"
+        first, *others = seen(judge, replace(PROBLEM, prelude=prelude), code)
+        assert {first.outcome, *(one.outcome for one in others)} == {Outcome.PASS}
+        assert first.output not in {one.output for one in others}
 
 
 def test_lots_of_a_whole_program_are_others_in_each_process(judge: Judge) -> None:
