@@ -124,7 +124,7 @@ class _Store(Generic[Q, A]):
 
 
 class CachedPolicy:
-    """A policy that answers an equal request (problem, state, n, sampling, seed) from its cache.
+    """A policy that answers an equal request (problem, state, history, n, sampling, seed) from its cache.
 
     Attributes:
         policy: The policy inside.
@@ -200,7 +200,10 @@ def _describe_request(request: PolicyRequest) -> Any:
     # With the seed: the same state asked twice in a search must give two different samples.
     drawn = [request.n, request.seed, asdict(request.sampling)]
     asked = [] if request.question is None else [request.question]
-    return [*_describe_state((request.problem, request.state)), drawn, *asked]
+    # And with the tokens that the steps were sampled in, where they are known: a model is shown these.
+    shown = [one and one.token_ids for one in request.history]
+    sampled = [shown] if any(shown) else []
+    return [*_describe_state((request.problem, request.state)), drawn, *asked, *sampled]
 
 
 # Prompts with their tests are long, and every request of a search hashes the same one.

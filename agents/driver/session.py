@@ -31,7 +31,7 @@ from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, 
 from o1coder_gym.runs.budget import UNKNOWN_SIZES, Grant, Meter, ModelSizes
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.specs.own_code import last_frame
-from o1coder_gym.types import Finish, PolicyRequest, Problem, Proposal, SearchResult, State, Transition
+from o1coder_gym.types import PolicyRequest, Problem, Proposal, SearchResult, State, Transition
 from o1coder_gym.types.queries import Advance, Answer, Ask, Execute, Executed, Propose, Query, Score, Search
 
 UNPAID_TURNS = 1000
@@ -116,8 +116,10 @@ class Session:
         self._observer = observer
         self._meter = Meter(task.budget, sizes=sizes)
         self._counts: dict[State | str, int] = {}
-        # How the samples of each state ended, by text: attributes a later Advance to the policy or the agent.
-        self._sampled: dict[State, dict[str, Finish]] = {}
+        # The samples of each state by text: a later Advance is the policy's step, or else the agent's own.
+        self._sampled: dict[State, dict[str, Proposal]] = {}
+        # From this search alone, in the order of its turns: a prompt must not depend on what others sampled.
+        self._histories: dict[State, tuple[Proposal | None, ...]] = {}
         # Numbers the requests of this search; the key of their journal rows, so it must not depend on timing.
         self._serial = 0
         self._paid = 0
@@ -248,7 +250,8 @@ class Session:
             seed = derive_stream(self._seed, task_id, query.question, count)
             return PolicyRequest(self._problem, State(task_id), grant.n, sampling, seed, query.question)
         seed = derive_seed(self._seed, query.state, count)
-        return PolicyRequest(self._problem, query.state, grant.n, sampling, seed)
+        history = self._histories.get(query.state, ())
+        return PolicyRequest(self._problem, query.state, grant.n, sampling, seed, history=history)
 
     def _issue(self, payload: Payload, weight: int = 0, grant: Grant | int | None = None) -> Request:
         request = Request(self, payload, self.order, weight, serial=self._serial, grant=grant)
@@ -272,7 +275,7 @@ class Session:
                 cached_tokens=sum(proposal.cached_tokens for proposal in answer),
             )
             # Extended, not set: a slot may be filled by several waves, as far as each was paid.
-            slot.samples.extend(self._remembered(query, request.grant, answer))
+            slot.samples.extend(_marked(query, request.grant, answer))
             return
         # Reserved as one execution; a step without code did not need it, and gives it back.
         if isinstance(query, Advance) and isinstance(answer, Transition):
@@ -285,24 +288,21 @@ class Session:
         assert not isinstance(answer, tuple)  # `check_reply` lets none through
         slot.answer = answer
 
-    def _remembered(self, query: Propose | Ask, grant: Grant, answer: Sequence[Proposal]) -> list[Proposal]:
-        """Marks the samples that the budget cut, and remembers how the others ended."""
-        # Cut at the limit the agent asked for: a long sample of the policy, which it gets. Cut earlier: the
-        # budget.
-        granted_less = grant.max_tokens < query.sampling.max_tokens
-        samples = []
-        sampled = {} if isinstance(query, Ask) else self._sampled.setdefault(query.state, {})
-        for proposal in answer:
-            # None was drawn for a prompt that does not fit: no budget would have changed that.
-            cut = proposal.finish == "length" and proposal.tokens > 0
-            if granted_less and (cut or proposal.tokens > grant.max_tokens):
-                samples.append(replace(proposal, finish="budget"))
-                continue
-            samples.append(proposal)
-            # Of equal texts a complete one counts: the step is then as the policy writes it.
-            if sampled.get(proposal.text) != "stop":
-                sampled[proposal.text] = proposal.finish
-        return samples
+    def _remember(self) -> None:
+        """Remembers what was sampled in the turn, and which samples its steps were taken from."""
+        for slot in self._turn:
+            query, answer = slot.query, slot.answer
+            if isinstance(query, Propose):
+                sampled = self._sampled.setdefault(query.state, {})
+                for one in slot.whole:
+                    # Of equal texts a complete one counts: the step is then as the policy writes it.
+                    if (known := sampled.get(one.text)) is None or known.finish != "stop":
+                        sampled[one.text] = one
+            elif isinstance(query, Advance) and isinstance(answer, Transition):
+                taken = self._sampled.get(query.state, {}).get(query.action)
+                history = (*self._histories.get(query.state, ()), taken)
+                # The first one stays: an equal step in other tokens must not change the prompt of a state.
+                self._histories.setdefault(answer.state, history)
 
     def _take_back_the_overlong(self) -> None:
         """Marks samples of the turn that exceed the requested length as cut by the budget."""
@@ -318,16 +318,17 @@ class Session:
 
     def _attributed(self, query: Advance, transition: Transition) -> Transition:
         """Sets author and finish of the step; a text that was never sampled is the agent's own."""
-        finish = self._sampled.get(query.state, {}).get(query.action)
-        if finish is None:
+        sampled = self._sampled.get(query.state, {}).get(query.action)
+        if sampled is None:
             return replace(transition, author="agent")
-        return transition if finish == transition.finish else replace(transition, finish=finish)
+        return replace(transition, finish=sampled.finish)
 
     def _end_turn(self) -> None:
         """Sends the answers to the agent, or throws `BudgetExhausted` if the budget paid for none of them.
 
         A score that was not paid ends the search as well: it cannot be masked, for no number says so.
         """
+        self._remember()
         # An unpaid score ends the search by itself (`unscored`), so the turn is judged by what else it asks
         # for.
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
@@ -450,6 +451,20 @@ def _agent_file(error: BaseException) -> str | None:
     """Returns the first file that an error passed through, but for those that only run another's search."""
     files = (frame.filename for frame in traceback.extract_tb(error.__traceback__))
     return next((file for file in files if Path(file).parent not in _RUN_OTHERS), None)
+
+
+def _marked(query: Propose | Ask, grant: Grant, answer: Sequence[Proposal]) -> list[Proposal]:
+    """Marks the samples that the budget cut."""
+    # Cut at the limit the agent asked for: a long sample of the policy, which it gets. Cut earlier: the
+    # budget.
+    granted_less = grant.max_tokens < query.sampling.max_tokens
+    samples = []
+    for proposal in answer:
+        # None was drawn for a prompt that does not fit: no budget would have changed that.
+        cut = proposal.finish == "length" and proposal.tokens > 0
+        overdrawn = cut or proposal.tokens > grant.max_tokens
+        samples.append(replace(proposal, finish="budget") if granted_less and overdrawn else proposal)
+    return samples
 
 
 def _answer(slot: _Slot) -> Answer:

@@ -135,11 +135,12 @@ def token_row(policy: LanguageModelPolicy, episode: Episode) -> TokenRow:
     """Returns the tokens of an episode as the policy saw and wrote them, every sampled one with its step."""
     states = [State(episode.problem.task_id), *(transition.state for transition in episode.transitions[:-1])]
     samples = []
-    for state, proposal in zip(states, episode.proposals, strict=True):
+    for step, (state, proposal) in enumerate(zip(states, episode.proposals, strict=True)):
         # All sampled tokens, also those that showed the end of the step: the policy chose these as well.
         ids = proposal.sampled_ids or proposal.token_ids
         logprobs = proposal.sampled_logprobs or (0.0,) * len(ids)
-        samples.append(Sample(policy.prompt_ids(episode.problem, state), ids, logprobs))
+        shown = policy.prompt_ids(episode.problem, state, episode.proposals[:step])
+        samples.append(Sample(shown, ids, logprobs))
     return row_of(samples)
 
 

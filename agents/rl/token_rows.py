@@ -1,7 +1,7 @@
 """Rows of tokens for training: every sampled token of an episode, and its predecessor when it was sampled.
 
 A step ends with tokens that only mark its end: the header of another step, or the end of the text. The next
-prompt may continue otherwise (a header with the right number, or an equal step that was tokenised otherwise).
+prompt may continue otherwise (a header with the right number, or a step that was encoded from its text).
 Then these tokens are a branch on which no later token depends.
 
 B rows, P tokens of prompts, T tokens of completions.
@@ -57,8 +57,8 @@ def row_of(samples: Sequence[Sample]) -> TokenRow:
     """Joins the steps of an episode, each behind the very tokens that it was sampled after.
 
     Usually a prompt is the one before, what was sampled after that, and a header. Where it is not (a header
-    was sampled that the format puts in otherwise, a text was ended, an equal step is remembered in other
-    tokens), the row branches at the last token on which the two agree.
+    was sampled that the format puts in otherwise, a text was ended, a step was encoded from its text), the
+    row branches at the last token on which the two agree.
 
     Args:
         samples: One per step, ≥ 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,10 @@ class ChoiceInteraction:
         cursors = []
         for cursor, action in moves:
             # Every offer was advanced to when it was made; choosing one costs nothing more.
-            transition = cursor.offers[self._index(action)].transition
-            cursors.append(Cursor(transition.state, transition, cursor.seed, cursor.tokens))
+            offer = cursor.offers[self._index(action)]
+            history = (*cursor.history, offer.proposal)
+            state, seed, tokens = offer.transition.state, cursor.seed, cursor.tokens
+            cursors.append(Cursor(state, offer.transition, seed, tokens, history=history))
         return self._offered(cursors)
 
     def observe(self, cursor: Cursor) -> dict[str, NDArray[np.float32]]:
@@ -145,10 +147,8 @@ class ChoiceInteraction:
         ]
 
     def _request(self, model: ReasoningModel, cursor: Cursor) -> PolicyRequest:
-        seed = _request_seed(cursor.seed, cursor.state)
-        return PolicyRequest(
-            model.problem(cursor.state.problem_id), cursor.state, self.k, self.sampling, seed
-        )
+        seed, problem = _request_seed(cursor.seed, cursor.state), model.problem(cursor.state.problem_id)
+        return PolicyRequest(problem, cursor.state, self.k, self.sampling, seed, history=cursor.history)
 
 
 def choice_interaction(
@@ -174,7 +174,7 @@ def choice_interaction(
 
 def _with_offers(cursor: Cursor, offers: tuple[Offer, ...]) -> Cursor:
     tokens = cursor.tokens + sum(offer.proposal.tokens for offer in offers)
-    return Cursor(cursor.state, cursor.transition, cursor.seed, tokens, offers)
+    return replace(cursor, tokens=tokens, offers=offers)
 
 
 def _request_seed(episode_seed: int, state: State) -> int:

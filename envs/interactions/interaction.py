@@ -17,7 +17,7 @@ from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.envs.settings import Settings, shared_model
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.steps.choices import Offer
-from o1coder_gym.types import Outcome, State, Transition
+from o1coder_gym.types import Outcome, Proposal, State, Transition
 
 NO_PROGRAM = "no_program"
 """``info["outcome"]`` of an episode that the step limit ended."""
@@ -33,6 +33,7 @@ class Cursor:
         seed: Of the episode, in [0, 2^31); fixes what a policy in the environment proposes.
         tokens: Generated in this episode by a policy in the environment.
         offers: The possible choices, in environments with a policy; empty at the end.
+        history: The proposals that were chosen, in environments with a policy.
     """
 
     state: State
@@ -40,6 +41,7 @@ class Cursor:
     seed: int = 0
     tokens: int = 0
     offers: tuple[Offer, ...] = ()
+    history: tuple[Proposal, ...] = ()
 
     @property
     def done(self) -> bool:

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from o1coder_gym.errors import UsageError
 from o1coder_gym.policies.engine import Completion, Counters, Engine, Generate
@@ -13,7 +14,7 @@ from o1coder_gym.policies.thoughts import LEAST_FOR_ACTION, think_a_step, think_
 from o1coder_gym.steps.formats import PSEUDOCODE, Prompt, StepFormat, read_answer
 from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, State, Step
 
-_REMEMBERED_PROMPTS = 4096
+_KEPT_PROMPTS = 4096
 
 
 class LanguageModelPolicy:
@@ -26,7 +27,6 @@ class LanguageModelPolicy:
         *,
         think_tokens: int = 0,
         think_step: bool = False,
-        remembered: int | None = _REMEMBERED_PROMPTS,
     ) -> None:
         """Puts an engine behind a format.
 
@@ -37,7 +37,6 @@ class LanguageModelPolicy:
                 closes the thoughts of models that think.
             think_step: Whether the first step of a chain is a thought, of `think_tokens` at most, if these
                 are not 0; all later thoughts are closed.
-            remembered: Prompts kept, the latest; None keeps all until `forget`.
 
         Raises:
             UsageError: When the engine cannot let its model think, or the format has no steps to think in.
@@ -50,8 +49,7 @@ class LanguageModelPolicy:
         self.step_format = step_format
         self.think_tokens = think_tokens
         self.think_step = think_step
-        self._prompt_ids: OrderedDict[tuple[Problem, State], tuple[int, ...]] = OrderedDict()
-        self._remembered = remembered
+        self._prompt_ids: OrderedDict[tuple[Problem, State, tuple[Any, ...]], tuple[int, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -87,7 +85,7 @@ class LanguageModelPolicy:
             found.update(zip(thinking, self._thought([asked[index] for index in thinking]), strict=True))
         answers = self.engine.generate([asked[index] for index in acting]) if acting or not asked else []
         for index, completions in zip(acting, answers, strict=True):
-            found[index] = tuple(self._proposal(requests[index], asked[index], one) for one in completions)
+            found[index] = tuple(_proposal(asked[index], one) for one in completions)
         return [found[index] for index in range(len(asked))]
 
     def _thinks(self, request: PolicyRequest) -> bool:
@@ -103,19 +101,55 @@ class LanguageModelPolicy:
         return think_first(self.engine, asked, self.think_tokens)
 
     def forget(self) -> None:
-        """Drops the prompts of earlier samples: the next ones do not depend on them."""
+        """Drops the prompts that are kept; the next samples are the same, and take longer."""
         with self._lock:
             self._prompt_ids.clear()
 
-    def prompt_ids(self, problem: Problem, state: State) -> tuple[int, ...]:
-        """Returns the prompt of a state as token ids: its parent's extended, if that was generated here."""
+    def prompt_ids(
+        self, problem: Problem, state: State, history: Sequence[Proposal | None] = ()
+    ) -> tuple[int, ...]:
+        """Returns the prompt of a state as token ids.
+
+        Args:
+            problem: The question.
+            state: Where the next step is asked for.
+            history: As `PolicyRequest.history`; the tokens of a step that has none are encoded from its text.
+        """
+        key = (problem, state, tuple(one and one.token_ids for one in history))
         with self._lock:
-            if ids := self._prompt_ids.get((problem, state)):
-                self._prompt_ids.move_to_end((problem, state))
+            if ids := self._prompt_ids.get(key):
+                self._prompt_ids.move_to_end(key)
                 return ids
-        ids = self.engine.encode(self.step_format.prompt(problem, state))
-        self._remember(problem, state, ids)
+        ids = self._extended(problem, state, history)
+        if not ids:
+            ids = self.engine.encode(self.step_format.prompt(problem, state))
+        with self._lock:
+            self._prompt_ids[key] = ids
+            while len(self._prompt_ids) > _KEPT_PROMPTS:
+                self._prompt_ids.popitem(last=False)
         return ids
+
+    def _extended(
+        self, problem: Problem, state: State, history: Sequence[Proposal | None]
+    ) -> tuple[int, ...]:
+        """Prompt of the parent ∘ what was sampled there ∘ the next opening; () where ids are unknown."""
+        last = history[-1] if history else None
+        # Behind a thought the ids are those of the action, but the step is shown without the thought.
+        if last is None or (self.think_tokens and not self.think_step):
+            return ()
+        parent = State(state.problem_id, state.steps[:-1])
+        # A text that ended at once has no tokens, and its child's prompt still extends its parent's.
+        if not last.token_ids and last.text != self.step_format.prompt(problem, parent).opening:
+            return ()
+        shown = self.prompt_ids(problem, parent, history[:-1])
+        if not shown:
+            return ()
+        # Steps are parted by one blank line, of which the model may have written a part itself.
+        newlines = "\n" * max(0, 2 - (len(last.text) - len(last.text.rstrip("\n"))))
+        # Ids are appended, not encoded again: tokenizing the joined text could merge tokens across the
+        # boundary, and then neither the kept prefix nor the sampled log-probabilities would fit it.
+        joint = newlines + self.step_format.prompt(problem, state).opening
+        return (*shown, *last.token_ids, *self.engine.encode_more(joint))
 
     def _generate(self, request: PolicyRequest) -> Generate:
         if request.question is not None:
@@ -123,53 +157,25 @@ class LanguageModelPolicy:
             ids = self.engine.encode(asked)
             return Generate(asked, ids, request.n, request.sampling, request.seed, _no_boundary)
         prompt = self.step_format.prompt(request.problem, request.state)
-        ids = self.prompt_ids(request.problem, request.state)
+        ids = self.prompt_ids(request.problem, request.state, request.history)
         boundary, entry_point = self.step_format.boundary, request.problem.entry_point
         read = partial(read_answer, self.step_format, prompt.opening, entry_point)
         return Generate(prompt, ids, request.n, request.sampling, request.seed, boundary, read)
 
-    def _proposal(self, request: PolicyRequest, generate: Generate, completion: Completion) -> Proposal:
-        action = completion.text if completion.opened else generate.prompt.opening + completion.text
-        # A text that ends at once has no tokens, and its child's prompt still extends these.
-        has_ids = completion.token_ids or (generate.prompt_ids and not completion.text)
-        if has_ids and request.question is None:
-            self._remember_child(request, generate, completion, action)
-        return Proposal(
-            action,
-            completion.tokens,
-            completion.logprob,
-            completion.token_ids,
-            completion.finish,
-            completion.prompt_tokens,
-            completion.cached_tokens,
-            completion.sampled_ids,
-            completion.sampled_logprobs,
-        )
 
-    def _remember_child(
-        self, request: PolicyRequest, generate: Generate, completion: Completion, action: str
-    ) -> None:
-        """Prompt of the child = prompt of the parent ∘ what was generated ∘ the next opening."""
-        step = self.step_format.parse(action)
-        # Code ends the episode: nothing follows, so there is no child to prompt.
-        if step.type is ActionType.CODE:
-            return
-        child = request.state.then(step)
-        # Steps are parted by one blank line, of which the model may have written a part itself.
-        newlines = "\n" * max(0, 2 - (len(action) - len(action.rstrip("\n"))))
-        # Ids are appended, not encoded again: tokenizing the joined text could merge tokens across the
-        # boundary, and then neither the kept prefix nor the sampled log-probabilities would fit it.
-        joint = newlines + self.step_format.prompt(request.problem, child).opening
-        ids = (*generate.prompt_ids, *completion.token_ids, *self.engine.encode_more(joint))
-        self._remember(request.problem, child, ids)
-
-    def _remember(self, problem: Problem, state: State, ids: tuple[int, ...]) -> None:
-        with self._lock:
-            # The first one stays: an equal step sampled with other tokens must not change the prompt of a
-            # state.
-            self._prompt_ids.setdefault((problem, state), ids)
-            while self._remembered is not None and len(self._prompt_ids) > self._remembered:
-                self._prompt_ids.popitem(last=False)
+def _proposal(generate: Generate, completion: Completion) -> Proposal:
+    action = completion.text if completion.opened else generate.prompt.opening + completion.text
+    return Proposal(
+        action,
+        completion.tokens,
+        completion.logprob,
+        completion.token_ids,
+        completion.finish,
+        completion.prompt_tokens,
+        completion.cached_tokens,
+        completion.sampled_ids,
+        completion.sampled_logprobs,
+    )
 
 
 def _no_boundary(text: str) -> None:

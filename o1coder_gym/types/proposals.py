@@ -94,6 +94,9 @@ class PolicyRequest:
         seed: Determines the samples on exact backends, independently of the rest of the batch.
         question: Asked in place of the next step (`queries.Ask`); the answers are plain text. None asks for
             steps.
+        history: Which proposals the last steps of `state` were taken from, oldest first; None for a step
+            that was not sampled. A policy then shows its model those very tokens, which the text alone does
+            not tell. It may be empty.
     """
 
     problem: Problem
@@ -102,3 +105,4 @@ class PolicyRequest:
     sampling: Sampling = Sampling()
     seed: int = 0
     question: str | None = None
+    history: tuple[Proposal | None, ...] = field(default=(), repr=False)

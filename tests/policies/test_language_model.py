@@ -3,7 +3,7 @@ import pytest
 from o1coder_gym.errors import PromptTooLongError, UsageError
 from o1coder_gym.policies import Completion, Counters, HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
-from o1coder_gym.types import ActionType, PolicyRequest, Problem, Sampling, State
+from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, Sampling, State
 from o1coder_gym.types.protocols import Policy
 
 PROBLEM = Problem("t/0", "Add two numbers.", "add")
@@ -51,7 +51,7 @@ def test_a_childs_prompt_extends_the_ids_of_its_parent(ending):
     policy = LanguageModelPolicy(engine)
     proposal = policy.propose([PolicyRequest(PROBLEM, ROOT, 1)])[0][0]
     child = ROOT.then(PSEUDOCODE.parse(proposal.text))
-    policy.propose([PolicyRequest(PROBLEM, child, 1)])
+    policy.propose([PolicyRequest(PROBLEM, child, 1, history=(proposal,))])
     parent, extended = (asked.prompt_ids for asked in engine.asked)
     written = engine.encode(PSEUDOCODE.prompt(PROBLEM, child))
     assert extended[: len(parent)] == parent
@@ -69,15 +69,42 @@ class Merging(Spelling):
 
 def test_a_child_of_a_step_that_ended_at_once_extends_what_was_sampled():
     engine = Merging()
-    policy, state = LanguageModelPolicy(engine), ROOT
+    policy, state, history = LanguageModelPolicy(engine), ROOT, ()
     for text in ("ab", "", "cd"):
         engine.texts = (text,)
-        ((proposal,),) = policy.propose([PolicyRequest(PROBLEM, state, 1)])
+        ((proposal,),) = policy.propose([PolicyRequest(PROBLEM, state, 1, history=history)])
+        history = (*history, proposal)
         state = state.then(PSEUDOCODE.parse(proposal.text))
     _, second, third = (asked.prompt_ids for asked in engine.asked)
     assert spelled(second).endswith("ab\n\n### Step 2 (")
     assert third[: len(second)] == second
     assert spelled(third).endswith("### Step 2 (\n\n### Step 3 (")
+
+
+def test_a_prompt_depends_on_the_request_alone():
+    """Not on what else was sampled, before or in another process, nor on which prompts are kept."""
+    engine = Merging()
+    policy = LanguageModelPolicy(engine)
+    letters = Proposal("### Step 1 (define)\nab", 2, token_ids=(ord("a"), ord("b")))
+    whole = Proposal("### Step 1 (define)\nab", 1, token_ids=(ord("Ā"),))
+    child = ROOT.then(PSEUDOCODE.parse(whole.text))
+    asked = [(letters,), (whole,), (None,), (), (letters,)]
+    prompts = [policy.prompt_ids(PROBLEM, child, history) for history in asked]
+    merged = [spelled(ids).rpartition("(define)")[2].count("Ā") for ids in prompts]
+    assert merged == [0, 1, 1, 1, 0]
+    assert prompts == [LanguageModelPolicy(engine).prompt_ids(PROBLEM, child, history) for history in asked]
+
+
+def test_what_follows_a_step_that_was_not_sampled_keeps_its_tokens():
+    engine = Merging()
+    policy = LanguageModelPolicy(engine)
+    note = ROOT.then(PSEUDOCODE.parse("### Step 1 (define)\nab"))
+    letters = Proposal("### Step 2 (define)\nab", 10, token_ids=tuple(map(ord, "define)\nab")))
+    child = note.then(PSEUDOCODE.parse(letters.text))
+    for history in ((None, letters), (letters,)):
+        assert spelled(policy.prompt_ids(PROBLEM, child, history)).endswith(
+            "Ā\n\n### Step 2 (define)\nab\n\n### Step 3 ("
+        )
 
 
 def test_a_state_that_was_never_generated_is_written_out():
@@ -104,15 +131,16 @@ def test_computed_prompt_tokens_stay_near_the_unique_tokens_of_the_tree(tiny):
     """The pin of the engine: at most 1.10 times, over a tree of 3 levels, 3 children each."""
     engine = HFEngine.from_model(*tiny)
     policy = LanguageModelPolicy(engine)
-    prompts, generated, level = set(), 0, [State("t/0")]
+    prompts, generated, level = set(), 0, [(State("t/0"), ())]
     for depth in range(3):
-        requests = [PolicyRequest(PROBLEM, s, 3, Sampling(max_tokens=16), depth) for s in level]
+        drawn = Sampling(max_tokens=16)
+        requests = [PolicyRequest(PROBLEM, s, 3, drawn, depth, history=history) for s, history in level]
         answers = policy.propose(requests)
         proposals = [proposal for group in answers for proposal in group]
         generated += sum(proposal.tokens for proposal in proposals)
-        prompts |= {policy.prompt_ids(request.problem, request.state) for request in requests}
+        prompts |= {policy.prompt_ids(PROBLEM, request.state, request.history) for request in requests}
         level = [
-            request.state.then(PSEUDOCODE.parse(proposal.text))
+            (request.state.then(PSEUDOCODE.parse(proposal.text)), (*request.history, proposal))
             for request, group in zip(requests, answers, strict=True)
             for proposal in group
         ]

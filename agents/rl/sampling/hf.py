@@ -50,8 +50,7 @@ class HFActor:
             for weight in self._model.parameters():
                 weight.data = weight.data.to(wanted)
         self._engine = HFEngine.from_model(self._model, tokenizer, settings)
-        # All prompts of a batch: its rows are made of the tokens that were shown.
-        self.policy = LanguageModelPolicy(self._engine, step_format, remembered=None)
+        self.policy = LanguageModelPolicy(self._engine, step_format)
         self._version = 0
 
     def refresh(self, learner: Any, version: int) -> None:
@@ -63,10 +62,8 @@ class HFActor:
         with torch.no_grad():
             for name, value in merged_weights(learner):
                 mine[name].copy_(value)
-        # Kept keys and values are of the old weights. Prompts of earlier batches hold tokens sampled there,
-        # which a run that was resumed does not have.
+        # Kept keys and values are of the old weights.
         self._engine.forget()
-        self.policy.forget()
         self._version = version
 
     def sample(self, draw: Draw) -> list[Episode]:

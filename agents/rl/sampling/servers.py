@@ -41,8 +41,7 @@ class ServersActor:
         self._transfer = _transfer(servers, settings, start)
         self._engine = OpenAIEngine(urls, model_name(servers, settings), settings)
         self._version = UNKNOWN
-        # All prompts of a batch: its rows are made of the tokens that were shown.
-        self.policy = LanguageModelPolicy(self._engine, start.step_format, remembered=None)
+        self.policy = LanguageModelPolicy(self._engine, start.step_format)
 
     def refresh(self, learner: Any, version: int) -> None:
         """Sends the weights of the policy in training; one rank sends, the others wait."""
@@ -54,7 +53,6 @@ class ServersActor:
         name, self._transfer.sent = ranks.from_first(send)
         # Adapters have another name for each version, so a late request cannot be answered by older ones.
         self._engine.ask_for(name)
-        self.policy.forget()
         self._version = version
 
     def sample(self, draw: Draw) -> list[Episode]:

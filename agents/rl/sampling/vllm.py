@@ -38,8 +38,7 @@ class VLLMActor:
         self._adapters = adapters
         self._version = 0
         self._refreshed = 0
-        # All prompts of a batch: its rows are made of the tokens that were shown.
-        self.policy = LanguageModelPolicy(engine, step_format, remembered=None)
+        self.policy = LanguageModelPolicy(engine, step_format)
 
     def refresh(self, learner: Any, version: int) -> None:
         """Takes over the weights of the policy in training."""
@@ -53,7 +52,6 @@ class VLLMActor:
                 self._engine.take_adapter(folder, self._refreshed)
         else:
             self._engine.take_weights(merged_weights(learner))
-        self.policy.forget()
         self._version = version
 
     def sample(self, draw: Draw) -> list[Episode]:

@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -21,7 +23,7 @@ from o1coder_gym.errors import BudgetExhausted, JournalError, PolicyError
 from o1coder_gym.policies import FakeEngine, FakeSettings, LanguageModelPolicy
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.journal import RunFolder, read_rows
-from o1coder_gym.types import ActionType, Problem, Proposal, SearchResult, State, Step
+from o1coder_gym.types import ActionType, PolicyRequest, Problem, Proposal, SearchResult, State, Step
 from o1coder_gym.types.queries import Advance, Propose, Search
 from tests.examples import examples
 
@@ -81,6 +83,51 @@ def test_prompt_tokens_are_counted_and_survive_the_journal(toy: ModuleType, tmp_
     with RunFolder.open(tmp_path, {}, resume=True) as folder:
         second = Driver(toy.ToyModel(), policy, journal=folder).run(tasks)
     assert [r.usage.prompt_tokens for r in second] == [r.usage.prompt_tokens for r in first]
+
+
+class Spelled:
+    """A policy that writes equal steps in other tokens each time."""
+
+    def __init__(self, toy: ModuleType) -> None:
+        self.policy = toy.ToyPolicy()
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        drawn = self.policy.propose(requests)
+        return [
+            tuple(replace(one, token_ids=(request.seed, place)) for place, one in enumerate(group))
+            for request, group in zip(requests, drawn, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 5, 9])
+def test_a_resumed_search_shows_its_model_the_tokens_that_it_sampled(
+    toy: ModuleType, tmp_path: Path, kept: int
+) -> None:
+    # two searches of one problem meet in its states: each shows its own tokens
+    tasks = [Task("p", mcts, Budget(tokens=900), name=f"{seed}", seed=seed) for seed in range(2)]
+    whole, resumed = Spelled(toy), Spelled(toy)
+    with RunFolder.open(tmp_path, {}) as folder:
+        Driver(toy.ToyModel(), whole, journal=folder).run(tasks)
+    journal = tmp_path / "answers.jsonl"
+    rows = [row for row in read_rows(journal) if row["k"] < kept]
+    journal.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with RunFolder.open(tmp_path, {}, resume=True) as folder:
+        Driver(toy.ToyModel(), resumed, journal=folder).run(tasks)
+    shown = {(one.seed, one.state): shown_ids(one) for one in whole.policy.requests}
+    again = {(one.seed, one.state): shown_ids(one) for one in resumed.policy.requests}
+    assert again
+    assert again == {key: shown[key] for key in again}
+    assert any(len(ids) > 1 for ids in shown.values())
+    by_state: dict[State, set[tuple[tuple[int, ...], ...]]] = {}
+    for (_, state), ids in shown.items():
+        by_state.setdefault(state, set()).add(ids)
+    assert any(len(ids) > 1 for ids in by_state.values())
+
+
+def shown_ids(request: PolicyRequest) -> tuple[tuple[int, ...], ...]:
+    """The tokens of the steps that a request shows; each of them was sampled."""
+    assert len(request.history) == request.state.depth
+    return tuple(one.token_ids for one in request.history if one is not None)
 
 
 def test_time_that_ran_out_stays_run_out(toy: ModuleType, tmp_path: Path) -> None:

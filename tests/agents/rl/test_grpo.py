@@ -354,24 +354,6 @@ def test_a_success_is_worth_what_it_adds_to_the_reward(
     assert worth_of_success(replace(settings, reward=f"{own}:pay"), 0) == 0.0  # nobody knows
 
 
-def test_a_batch_is_shown_no_tokens_of_earlier_ones(weights: Path, process: Any) -> None:
-    from o1coder_gym.agents.rl.sampling.hf import HFActor
-    from o1coder_gym.models.checkpoints import load_weights
-    from o1coder_gym.types import State
-
-    model, tokenizer = load_weights(weights, "float32")
-    actor = HFActor(model, tokenizer, PSEUDOCODE)
-    problem, state = process.problem("one"), State("one")
-    usual = actor.policy.prompt_ids(problem, state)
-    actor.policy.forget()
-    actor.policy._remember(problem, state, (1, 2))  # as an earlier batch had sampled its steps
-    for number in range(5000):  # a batch is remembered whole
-        actor.policy._remember(problem, State(f"{number}"), (3,))
-    assert actor.policy.prompt_ids(problem, state) == (1, 2)
-    actor.refresh(model, 1)
-    assert actor.policy.prompt_ids(problem, state) == usual
-
-
 def judge_failed(found: Transition) -> Transition:
     terms = {**found.reward_terms, "value": math.nan}
     return replace(found, verdict=Verdict(Outcome.INFRASTRUCTURE), reward_terms=terms)

@@ -11,15 +11,13 @@ from o1coder_gym.agents.rl.advantages import STABILISER
 from o1coder_gym.agents.rl.episodes import Episode, token_row
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.agents.rl.token_rows import Sample, TokenRow, parent_table, row_of
-from o1coder_gym.policies import Completion, HFEngine, LanguageModelPolicy
+from o1coder_gym.policies import HFEngine, LanguageModelPolicy
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat, load_format
 from o1coder_gym.types import (
     ActionType,
     CaseResult,
     Outcome,
-    PolicyRequest,
     Proposal,
-    Sampling,
     State,
     Step,
     Transition,
@@ -210,19 +208,15 @@ def test_two_episodes_of_one_step_in_other_tokens_keep_their_own(weights: Path, 
     text = policy.engine._ready()[0].text  # pyright: ignore[reportAttributeAccessIssue]
     whole, letters = text.encode_more("ab"), text.encode_more("a") + text.encode_more("b")
     problem, state = process.problem("one"), process.initial("one")
-    request = PolicyRequest(problem, state, 1, Sampling(), 0)
-    generate = policy._generate(request)
-    opening = generate.prompt.opening
-    after = process.advance([(state, opening + "ab")])[0]
-    rows = []
+    action = PSEUDOCODE.prompt(problem, state).opening + "ab"
+    after = process.advance([(state, action)])[0]
     for ids in (letters, whole):
         sampled = (*ids, text.tokenizer.eos_token_id)
-        completion = Completion("ab", ids, len(sampled), -1.0, "stop", sampled_ids=sampled)
-        policy._remember_child(request, generate, completion, opening + "ab")  # the first one stays
-        proposals = (Proposal("x", 1, sampled_ids=sampled), Proposal("y", 1, sampled_ids=(5,)))
-        rows.append(token_row(policy, Episode(problem, proposals, (after, after))))
-        mine = [t for t, step in zip(rows[-1].completion_ids, rows[-1].step_of, strict=True) if step == 0]
-        assert tuple(mine) == sampled
+        first = Proposal(action, len(sampled), token_ids=ids, sampled_ids=sampled)
+        row = token_row(policy, Episode(problem, (first, Proposal("y", 1, sampled_ids=(5,))), (after, after)))
+        learned = [(t, step) for t, step in zip(row.completion_ids, row.step_of, strict=True) if step >= 0]
+        assert learned == [*((token, 0) for token in sampled), (5, 1)]
+        assert row.parents[row.step_of.index(-1)] == len(ids) - 1  # what follows was shown these very tokens
 
 
 @pytest.mark.parametrize("cap", [1.0, 2.0])

@@ -1,6 +1,7 @@
 """One real model, small and in float32, through every part of the transformers engine."""
 
 import tempfile
+from dataclasses import replace
 
 import pytest
 
@@ -68,12 +69,12 @@ def test_a_chain_extends_its_ids_and_computes_only_what_is_new(policy):
     step = PSEUDOCODE.parse(first.text)
     assert step.type is ActionType.DEFINE
     parent, child = state, state.then(step)
-    parent_ids, child_ids = policy.prompt_ids(ADD, parent), policy.prompt_ids(ADD, child)
+    parent_ids, child_ids = policy.prompt_ids(ADD, parent), policy.prompt_ids(ADD, child, (first,))
     generated = len(parent_ids) + len(first.token_ids)
     assert child_ids[: len(parent_ids)] == parent_ids
     assert child_ids[len(parent_ids) : generated] == first.token_ids
     before = policy.counters
-    second = policy.propose([ask(ADD, child)])[0][0]
+    second = policy.propose([replace(ask(ADD, child), history=(first,))])[0][0]
     assert second.text.startswith("### Step 2 (")
     # The joint, and the one token that was sampled but never fed.
     assert (policy.counters - before).prompt_tokens <= len(child_ids) - generated + 1

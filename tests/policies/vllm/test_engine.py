@@ -57,8 +57,8 @@ def server(tmp_path_factory):
         yield process, f"openai:{url}?tries=2&backoff_s=0.1&timeout_s=60#{MODEL}"
 
 
-def ask(policy, state=ROOT, n=1, sampling=Sampling(max_tokens=32), seed=0):
-    return policy.propose([PolicyRequest(ADD, state, n, sampling, seed)])[0]
+def ask(policy, state=ROOT, n=1, sampling=Sampling(max_tokens=32), seed=0, history=()):
+    return policy.propose([PolicyRequest(ADD, state, n, sampling, seed, history=history)])[0]
 
 
 def check_chain(policy):
@@ -73,11 +73,11 @@ def check_chain(policy):
     step = PSEUDOCODE.parse(first[0].text)
     assert step.type is ActionType.DEFINE
     child = ROOT.then(step)
-    parent_ids, child_ids = policy.prompt_ids(ADD, ROOT), policy.prompt_ids(ADD, child)
+    parent_ids, child_ids = policy.prompt_ids(ADD, ROOT), policy.prompt_ids(ADD, child, first[:1])
     assert child_ids[: len(parent_ids)] == parent_ids
     assert child_ids[len(parent_ids) :][: len(first[0].token_ids)] == first[0].token_ids
     before = policy.counters
-    assert ask(policy, child)[0].text.startswith("### Step 2 (")
+    assert ask(policy, child, history=first[:1])[0].text.startswith("### Step 2 (")
     done = policy.counters - before
     assert (done.requests, done.batches) == (1, 1)
     assert done.prompt_tokens + done.cached_tokens == len(child_ids)
