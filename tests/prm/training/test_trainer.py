@@ -13,6 +13,7 @@ pytest.importorskip("peft", exc_type=ImportError)
 
 from o1coder_gym.errors import O1CoderError, UnknownNameError  # noqa: E402
 from o1coder_gym.models.checkpoints import export_policy  # noqa: E402
+from o1coder_gym.models.training.arguments import REPORT_TO  # noqa: E402
 from o1coder_gym.models.training.settings import PRM_SETTINGS  # noqa: E402
 from o1coder_gym.prm import load_scorer  # noqa: E402
 from o1coder_gym.prm.collators import (  # noqa: E402
@@ -114,8 +115,14 @@ def test_the_gradient_of_pairs_does_not_either(
 
 @pytest.mark.parametrize("objective", ["soft", "pairwise"])
 def test_what_is_measured_does_not_depend_on_the_rows_read_at_once(
-    model: Path, process_data: ProcessData, text: StepText, tmp_path: Path, objective: str
+    model: Path,
+    process_data: ProcessData,
+    text: StepText,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
 ) -> None:
+    monkeypatch.setenv(REPORT_TO, "none")  # measured before a training begins, it goes to the current folder
     rows = examples(process_data, text, objective).rows
     places = sorted(range(len(rows)), key=lambda place: -sum(map(len, rows[place].values())))
     chosen = [rows[place] for place in (*places[:2], *places[-3:])]  # five: the last micro-batch is smaller

@@ -13,6 +13,7 @@ import pytest
 from o1coder_gym.errors import MissingExtraError, O1CoderError, UsageError
 from o1coder_gym.models.checkpoints import load_weights
 from o1coder_gym.models.training import finetuning
+from o1coder_gym.models.training.arguments import REPORT_TO
 from o1coder_gym.models.training.assembly import TrainingResult
 from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.tcg.training.training import train
@@ -120,8 +121,9 @@ def test_sft_learns_the_completion_alone(model: Path, tmp_path: Path) -> None:
 @needs_trl
 @pytest.mark.parametrize("stage", ["sft", "dpo"])
 def test_what_is_measured_does_not_depend_on_the_rows_read_at_once(
-    stage: Literal["sft", "dpo"], model: Path, tmp_path: Path
+    stage: Literal["sft", "dpo"], model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(REPORT_TO, "none")  # measured before a training begins, it goes to the current folder
     found = rows(5)
     for place, row in enumerate(found):  # answers of 17 to 77 tokens, of which the long ones are all alike
         row["completion"] = row["chosen"] = message("assistant", f"assert f({place}) == {'1' * 15 * place}\n")
