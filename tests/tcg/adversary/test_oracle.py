@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from o1coder_gym.tcg.adversary.attack import Attack
+from o1coder_gym.tcg.adversary.behaviour import UNTOLD
 from o1coder_gym.tcg.adversary.choosing import by_class, by_rulings
 from o1coder_gym.tcg.adversary.oracle import LACKING, output_question, read_output, ruling, rulings
 from o1coder_gym.tcg.adversary.properties import has, lacking, properties_of
@@ -191,6 +192,14 @@ def test_scores_by_class_and_by_rulings() -> None:
     assert by_rulings(found, ruled) == pytest.approx([4 / 9, 3.5 / 9, 4 / 9])
     noisy = replace(found, noisy={2: "noise"})
     assert by_class(noisy)[2] == by_rulings(noisy, rulings(PLAIN, noisy))[2] == -1.0
+
+
+def test_results_that_cannot_be_told_apart_are_not_taken_for_agreement() -> None:
+    found = board(("1", UNTOLD, UNTOLD, "2"), "1123", weights=(2.0, 2.0, 2.0, 1.0))
+    assert by_class(found) == [2.0, 2.0, 2.0, 1.0]
+    found = board(("1", UNTOLD, UNTOLD, "2"), weights=(2.0, 2.0, 2.0, 1.0))
+    assert by_class(found) == [2.0, 2.0, 2.0, 1.0]  # not 4.0, the weight of what has no literal
+    assert by_rulings(found, rulings(PLAIN, found)) == pytest.approx([2 / 7, 0.0, 0.0, 1 / 7])
 
 
 def end(code: str, *before: str) -> State:
