@@ -212,9 +212,14 @@ def load_model(
         The model, its tokenizer, and whether the head is fresh.
 
     Raises:
-        O1CoderError: When transformers gives models of its kind another head.
+        O1CoderError: When transformers gives models of its kind another head, or none.
     """
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
+
+    kind = AutoConfig.from_pretrained(folder).model_type
+    if kind not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
+        raise _headless(folder, f"has no head for each token for {kind} models")
 
     name = dtype if dtype != "auto" else "float32"
     # The fresh head is drawn by torch's global generator; `first_heads` replaces it, a resumed run loads it.
@@ -229,10 +234,7 @@ def load_model(
     finally:
         logging.set_verbosity(verbosity)
     if not isinstance(getattr(model, "score", None), torch.nn.Linear):
-        raise O1CoderError(
-            f"{folder} cannot become a process reward model: transformers' {type(model).__name__} has no "
-            "linear head called score; start from a model that has one, as those of Qwen and Llama do"
-        )
+        raise _headless(folder, f"gives its {type(model).__name__} no linear head called score")
     model.score = Float32Head(model.score)
     for module in model.children():
         if isinstance(module, torch.nn.Dropout):
@@ -241,6 +243,11 @@ def load_model(
     make_paddable(tokenizer)
     try_saving(model, tokenizer)
     return model, tokenizer, "score.weight" in found["missing_keys"]
+
+
+def _headless(folder: Path, why: str) -> O1CoderError:
+    told = f"{folder} cannot become a process reward model: transformers {why}"
+    return O1CoderError(f"{told}; start from a model that has such a head, as those of Qwen and Llama have")
 
 
 class Float32Head(torch.nn.Linear):

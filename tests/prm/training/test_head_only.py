@@ -137,14 +137,25 @@ def test_rows_beyond_the_context_of_the_model_are_left_out(model: Path, data: Pa
         train_prm(str(short), data, tmp_path / "run", "soft", PRM_SETTINGS)
 
 
-def test_a_model_whose_head_has_another_name_is_refused_in_one_sentence(
-    model: Path, data: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("kind", "sizes", "told"),
+    [
+        ("GPT2", {"n_embd": 16, "n_layer": 1, "n_head": 2}, "gives its .* no linear head called score"),
+        (
+            "Cohere",
+            {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+            "has no head for each token for cohere models",
+        ),
+    ],
+)
+def test_a_model_that_gets_no_such_head_is_refused_in_one_sentence(
+    model: Path, data: Path, tmp_path: Path, kind: str, sizes: dict[str, int], told: str
 ) -> None:
-    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+    import transformers
 
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2)
-    GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
-    tokenizer.save_pretrained(tmp_path / "gpt2")
-    with pytest.raises(O1CoderError, match="GPT2ForTokenClassification has no linear head called score"):
-        fit_prm(str(tmp_path / "gpt2"), data, tmp_path / "fit", ["soft"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    config = transformers.AutoConfig.for_model(kind.lower(), vocab_size=len(tokenizer), **sizes)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / kind)
+    tokenizer.save_pretrained(tmp_path / kind)
+    with pytest.raises(O1CoderError, match=f"cannot become a process reward model: transformers {told}"):
+        fit_prm(str(tmp_path / kind), data, tmp_path / "fit", ["soft"])
