@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,10 @@ class Clock:
 
 def ours(options: argparse.Namespace, sampler: str) -> Row:
     """Measures this project's training."""
-    from o1coder_gym.agents.rl.grpo import train_policy
-    from o1coder_gym.agents.rl.settings import RLSettings
-
+    train_policy = _part("agents.rl.grpo", "train_policy")
+    settings_of = _part("agents.rl.settings", "RLSettings")
     chosen: dict[str, Any] = {"sampler": sampler} if sampler != "earlier" else {}
-    settings = RLSettings(
+    settings = settings_of(
         credit="outcome",
         updates=options.updates + 1,
         problems=options.problems,
@@ -191,17 +191,33 @@ def raw(options: argparse.Namespace, sampler: str) -> Row:
 
 
 def _problems() -> Any:
-    from o1coder_gym.problems.loading import load_problems
-
-    return load_problems("starter")
+    return _part("problems.loading", "load_problems")("starter")
 
 
 def _process(options: argparse.Namespace, judge: Any = None) -> Any:
     from o1coder_gym.envs.reasoning_model import ReasoningModel
     from o1coder_gym.sandbox import default_judge
-    from o1coder_gym.steps.formats import load_format
 
-    return ReasoningModel(_problems(), judge or default_judge(), format=load_format("vanilla"), max_steps=1)
+    form = _part("steps.formats", "load_format")("vanilla")
+    return ReasoningModel(_problems(), judge or default_judge(), format=form, max_steps=1)
+
+
+_EARLIER = {
+    "agents.rl.grpo": "agents.step_grpo",
+    "agents.rl.settings": "agents.rl_settings",
+    "problems.loading": "problems",
+    "steps.formats": "formats",
+}
+"""Where modules were in 268bfca."""
+
+
+def _part(module: str, name: str) -> Any:
+    """Returns a part of the project, also of one in its earlier layout."""
+    try:
+        found = import_module(f"o1coder_gym.{module}")
+    except ModuleNotFoundError:
+        found = import_module(f"o1coder_gym.{_EARLIER[module]}")
+    return getattr(found, name)
 
 
 def measure(side: str, options: argparse.Namespace) -> Row:
