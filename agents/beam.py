@@ -58,9 +58,9 @@ def beam(
         root: Where to start.
         width: Paths kept, ≥ 1.
         branch: Samples per path and depth, ≥ 1.
-        beams: Beams, one after the other, ≥ 1; by default as many as the budget pays for, one without one.
+        beams: Beams, one after the other, ≥ 1; by default as many as the budget pays for, or one.
         alpha_compile: α_c of the terminal value, in [0, 1].
-        rank: What a path is kept for: `by_likelihood`, or `by_scorer` (PRM).
+        rank: How paths are ranked: `by_likelihood`, or `by_scorer` (PRM).
         sampling: How steps are drawn.
         context: Of the task.
 
@@ -116,9 +116,9 @@ def diverse_beam(
         groups: Subtrees, ≥ 1.
         width: Paths kept per group, ≥ 1.
         branch: Samples per path and depth, ≥ 1.
-        beams: Beams, one after the other, ≥ 1; by default as many as the budget pays for, one without one.
+        beams: Beams, one after the other, ≥ 1; by default as many as the budget pays for, or one.
         alpha_compile: α_c of the terminal value, in [0, 1].
-        rank: What a path is kept for: `by_likelihood`, or `by_scorer` (PRM).
+        rank: How paths are ranked: `by_likelihood`, or `by_scorer` (PRM).
         sampling: How steps are drawn.
         context: Of the task.
 

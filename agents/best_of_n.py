@@ -1,4 +1,4 @@
-"""Best of n: independent rollouts, one chosen; and the control that chooses blindly."""
+"""Best of n: independent rollouts, one chosen; and the control that chooses at random."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def best_of_n(
     sampling: Sampling = Sampling(),
     context: SearchContext = ALONE,
 ) -> Search:
-    """Samples n rollouts; chooses by the model's tests, ties by mean log-probability per token.
+    """Samples n rollouts and returns the program that passes the most visible tests.
+
+    Ties go to the higher mean log-probability per token.
 
     Args:
         problem: The question.

@@ -99,7 +99,7 @@ def epsilon_greedy(
         epsilon: ε, the chance of a random step, in [0, 1].
         branch: Samples per step, ≥ 1.
         episodes: Chains, one after the other, ≥ 1; by default as many as a budget pays for, one without it.
-        rank: What a step is taken for: `by_likelihood`, or `by_scorer` (PRM).
+        rank: How steps are ranked: `by_likelihood`, or `by_scorer` (PRM).
         seed: Fixes the choices, together with the run's seed and the problem.
         sampling: How steps are drawn.
         context: Of the task.

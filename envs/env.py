@@ -225,7 +225,8 @@ class TextEnv(ReasoningEnv):
     one text with ``observation_format="text"``.
 
     ## Arguments
-    Strings and numbers. ``problems`` (name of a set or path), ``split``, ``format`` (pseudocode, vanilla),
+    Strings and numbers. ``problems`` (name of a set or path), ``split``, ``format`` (pseudocode,
+    functions, vanilla), ``tests`` (public, generated), ``generator`` (what writes generated tests),
     ``max_steps``, ``reward`` (mode, ``FILE.py:NAME``), ``alpha``, ``gamma``, ``alpha_compile``, ``tau_pass``,
     ``tau_fail`` (see `RewardConstants`), ``scorer`` (``heuristic``, ``prm:FOLDER``, ``FILE.py:NAME``,
     ``package.module:NAME``, or an object that scores), ``observation_format`` (dict, text), ``render_mode``

@@ -33,7 +33,7 @@ from o1coder_gym.types import Outcome, Transition, Verdict
 __path__: list[str] = []  # Python looks for `rewards.trl` in what has a path only; see importing/moved.py
 
 Schedule: TypeAlias = Callable[[int], float]
-"""α(t). The clock t is the number of policy updates since the start of RL: never seconds, never env steps."""
+"""α(t). The clock t counts optimizer steps since the start of RL: never seconds, never env steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def fractional_outcome(verdict: Verdict | None, tau_pass: float = 1.0, tau_fail:
 
 
 def process_return(process: Sequence[float], gamma: float) -> float:
-    """Computes (1/m) Σ_{j=1..m} γ^j r^j, the process half of φ; the exponent starts at 1; 0 for m = 0."""
+    """Computes (1/m) Σ_{j=1..m} γ^j r^j, the process term of φ; the exponent starts at 1; 0 for m = 0."""
     if not process:
         return 0.0
     # γ^1 r^1 + … + γ^m r^m: the discount is multiplied in before it is used, for the paper's exponent starts

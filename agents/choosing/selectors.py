@@ -89,8 +89,8 @@ def watched(
         search: What is run.
         recording: Where its answers are kept.
         between: Asks after each turn; the search is not shown the answers.
-        last: Asks after the end, of no answers; not where the budget was exhausted before, for whoever asks
-            on then is no agent.
+        last: Its queries are issued once after the search has ended, without answers; skipped if the budget
+            was exhausted by then.
     """
     exhausted = False
     try:

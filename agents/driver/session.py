@@ -438,7 +438,7 @@ class Session:
 
 
 def agent_failure(task: Task, search: Search | None, error: BaseException) -> O1CoderError:
-    """Returns what a foreign agent raised as an error of its task, with the line of its file."""
+    """Wraps what an agent of a user raised as an error of its task, with its file and line."""
     code = getattr(search, "gi_code", None)
     frame = last_frame(error, _agent_file(error) or code.co_filename) if code is not None else None
     where = f" ({Path(frame.filename).name}, line {frame.lineno})" if frame else ""

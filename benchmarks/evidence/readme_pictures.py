@@ -92,7 +92,7 @@ def table(found: dict[str, Any]) -> str:
     told = (
         f"`{found['command']}`, {found['date']}: the tiny model on {found['problems']} problems that its "
         f"training held out, {found['tokens']} tokens a problem. Greedy stops after one program; "
-        "`best_of_n_random` chooses blindly. "
+        "`best_of_n_random` chooses at random. "
         + " ".join(one[0].upper() + one[1:] for one in found["sentences"])
     )
     return "\n".join([*lines, "", textwrap.fill(told, 100, break_on_hyphens=False)])

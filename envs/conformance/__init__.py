@@ -6,9 +6,9 @@
     conformance.check_scorer(scorer, problems)
     conformance.check_agent(agent, model, policy, task_ids=["starter/001-vowel-words"])
 
-Each raises `ConformanceError`, which names the first clause of `CLAUSES` that does not hold, and returns
-nothing if all do. Pass ``hidden=``, texts of tests or solutions that the object must not know, to have
-everything searched that can be reached from it.
+Each raises `ConformanceError`, which names the first clause of `CLAUSES` that does not hold; if all hold,
+`check_agent` returns an `AgentReport` and the others None. Pass ``hidden=``, texts of tests or solutions that
+the object must not know, to have everything searched that can be reached from it.
 """
 
 from o1coder_gym.envs.conformance.agents import check_agent

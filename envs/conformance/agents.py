@@ -27,7 +27,7 @@ class AgentReport:
     Attributes:
         problems: How many it was checked on.
         searches: How often it was started, with a whole budget or one that was cut.
-        queries: Number of queries by type: Propose, Advance, Score.
+        queries: Number of queries by the name of their type, e.g. ``{"Propose": 134, "Advance": 118}``.
         programs: Programs that it submitted to the judge.
         answers: Searches that ended with a program.
     """

@@ -168,7 +168,7 @@ def _denial(one: Setting) -> inspect.Parameter:
 
 
 def _file_parameters(group: Group) -> list[inspect.Parameter]:
-    told = "TOML, YAML or JSON with the settings; options given beside it count more."
+    told = "TOML, YAML or JSON with the settings; options on the command line override it."
     printed = "Print the settings as a file for --config, and run nothing."
     config = Annotated[Path | None, Parameter(metavar="FILE", help=told, group=group)]
     print_config = Annotated[bool, Parameter(negative=(), show_default=False, help=printed, group=group)]

@@ -59,7 +59,7 @@ COMMANDS = {
     "data": ("tools.data", "List, show, check and split problem sets."),
     "models": ("tools.models", "List, find and fetch model weights."),
     "judge": ("tools.judge", "Run untrusted solutions against all tests of their problems."),
-    "attack": ("tools.attack", "Find inputs on which programs of one problem differ."),
+    "attack": ("tools.attack", "Find inputs on which programs for one problem disagree."),
     "export": ("tools.export", "Write the search trees of a run as traces of ATIF, verifiers or verl."),
     "serve": ("tools.serve", "Serve agents to any OpenAI client, with their reasoning streamed."),
     "list": ("tools.listing", "List agents, policies, scorers, … with their parameters, types and defaults."),

@@ -63,7 +63,7 @@ from o1coder_gym.types import Outcome, State, Submission, Usage
 from o1coder_gym.types.protocols import Judge, Policy
 
 RANDOM_PICK = "best_of_n_random"
-"""The control that chooses blindly. The oracle chooses among its programs, with the hidden tests."""
+"""The control that chooses at random. The oracle chooses among its programs, with the hidden tests."""
 
 
 Report = Callable[[ResultRow], None]

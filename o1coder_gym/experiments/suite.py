@@ -58,7 +58,7 @@ from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types.protocols import Policy
 
 _NOTHING_TO_CHOOSE = ("greedy", RANDOM_PICK)
-"""Agents with which no selector is crossed: one has a single program, the other chooses blindly."""
+"""Agents with which no selector is crossed: one has a single program, the other chooses at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ _BUDGET, _SEARCH, _TESTS = Heading("Budget per problem"), Heading("Search"), Hea
 
 @dataclass(frozen=True, slots=True)
 class Suite(Checked):
-    """What is compared with what.
+    """What to compare.
 
     Every combination is run.
 
@@ -105,10 +105,10 @@ class Suite(Checked):
             too.
         seconds: Wall-clock seconds.
         seed: The first run seed.
-        seeds: Number of seeds, from seed up.
-        controls: Add greedy, a blind choice and the oracle, which chooses by hidden tests.
+        seeds: Number of consecutive seeds, starting at seed.
+        controls: Add greedy, a random choice and the oracle, which chooses by hidden tests.
         tests: Tests that agents see: public, generated, or a file as of tcg eval.
-        generator: Who generates tests, from the question alone.
+        generator: Test generator; it sees the question alone.
         voters: Programs per problem that decide what tests expect.
         share_samples: Answer equal requests once; seconds are not measured.
         timeout: Seconds after which a call of policy, judge or scorer counts as failed.
@@ -191,7 +191,7 @@ def run_suite(
     """Runs all plans of a suite, each in a folder of its own below `out` if there are several.
 
     Args:
-        suite: What is compared with what; several by name run one after the other in folders so called.
+        suite: What to compare; several by name run one after the other in folders so called.
         out: The run folder, with a report over all plans if there are several.
         shard: ``i/n`` runs every n-th problem from the i-th on, in a folder below; empty runs all.
         executor: Where problems are searched and judged, see `run_benchmark`; not for a `run` of your own.
@@ -356,7 +356,7 @@ def budgets(suite: Suite) -> tuple[Budget, tuple[Budget, ...]]:
 
 
 def contestants(agents: Sequence[str], select: Sequence[str], controls: bool) -> tuple[str, ...]:
-    """Crosses agents with selectors; adds the controls: greedy, and a blind choice of the same rollouts."""
+    """Crosses agents with selectors; adds the controls: greedy, and a random choice of the same rollouts."""
     specs = [spec for agent in agents for spec in (_selected(agent, select) if select else [agent])]
     if controls:
         specs = [*_controls(specs), *specs]
@@ -373,7 +373,7 @@ def _selected(agent: str, select: Sequence[str]) -> Iterator[str]:
 
 
 def _controls(specs: Sequence[str]) -> list[str]:
-    """Returns the controls that are not there yet; the blind choice has the best of n's own arguments."""
+    """Returns the controls that are not there yet; the random choice has the best of n's own arguments."""
     names = [name_of(spec) for spec in specs]
     found = [] if "greedy" in names else ["greedy"]
     if RANDOM_PICK not in names:

@@ -63,7 +63,7 @@ class Plan:
         sweep: Smaller budgets, whose answers are read off the same run.
         scorer: Step scorer spec, None without one.
         tests: What agents see: ``public``, ``generated``, or a file of tests beside the public ones.
-        generator: Who generates tests.
+        generator: Test generator.
         voters: Programs per problem that are sampled for it, outside of the budgets.
         share_samples: Whether equal requests are answered once; seconds are not measured then.
         inputs: Hashes of the artefacts that specs name.

@@ -30,9 +30,7 @@ PolicySpec: TypeAlias = Annotated[
 ]
 SetName: TypeAlias = Annotated[str, Meaning("Name or path of a problem set.")]
 PushToHub: TypeAlias = Annotated[str | None, Meaning("Repository to push the model to.")]
-Resume: TypeAlias = Annotated[
-    bool, Meaning("Continue the run in --out; what was computed is not computed again.")
-]
+Resume: TypeAlias = Annotated[bool, Meaning("Continue the run in --out, reusing all that it has computed.")]
 ScorerSpec: TypeAlias = Annotated[
     str | None,
     Meaning("Step scorer (PRM) for agents that use one: heuristic (default), prm:FOLDER, …"),

@@ -33,8 +33,8 @@ Finish: TypeAlias = Literal["stop", "length", "budget"]
 
 ``"stop"``: at a step boundary or at the end of the model's text. ``"length"``: at the limit of the
 sampling itself or of the context; a failure of the policy like any other. ``"budget"``: at a limit below
-the one that was asked for, because the budget paid for no more; an accident that says nothing about the
-policy, so that such a sample is paid for and recorded but never taken, judged or learned from.
+the one that was asked for: the budget ended it, not the policy. Such a sample is charged and recorded,
+but never taken, judged or learned from.
 """
 
 

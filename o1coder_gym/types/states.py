@@ -35,7 +35,7 @@ class Problem:
 
 
 class ActionType(enum.IntEnum):
-    """The paper's three actions, and the one a free-text agent can always take by mistake."""
+    """Kinds of steps: the paper's three actions, helper functions and malformed text."""
 
     MALFORMED = 0
     """Text in which no step could be read; it stays in the state and is answered by feedback."""

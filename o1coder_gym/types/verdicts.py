@@ -44,7 +44,7 @@ class Limits:
     """Bounds on one run of a program.
 
     Attributes:
-        cpu_s: CPU seconds for each test; this one decides.
+        cpu_s: CPU seconds for each test; the limit that decides about a timeout.
         wall_s: Wall-clock backstop in seconds for each test, well above `cpu_s` so that load decides nothing.
         memory_bytes: Address space above the baseline of the interpreter, for each test.
         stdout_bytes: Standard output of a test beyond twice the expected one; more is an error.

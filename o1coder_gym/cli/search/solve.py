@@ -57,7 +57,7 @@ class SolveSettings(Checked):
     Attributes:
         task_id: A problem of the set; default: its first.
         prompt: Your own question.
-        entry_point: Name of the function that --prompt asks for.
+        entry_point: Function to write for --prompt; without it, a program that reads standard input.
         agent: An agent, e.g. mcts?c=1.4&evaluate=mixed.
     """
 

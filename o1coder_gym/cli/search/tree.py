@@ -34,7 +34,7 @@ class TreeSettings(Checked):
         seed: Trees of this seed only.
         form: What to make.
         out: File to write.
-        nodes: Most nodes shown in the terminal.
+        nodes: Maximum number of nodes to show in the terminal.
     """
 
     run: Annotated[Path, Flag("RUN")]

@@ -17,7 +17,7 @@ _SHOWN = 100
 
 
 def attack(settings: ProgramsToAttack) -> None:
-    """Find inputs on which programs of one problem differ; say what most of them do there.
+    """Find inputs on which programs for one problem disagree; say what most of them do there.
 
     No reference and no hidden test is looked at. Programs whose results change by themselves are reported
     and part nobody.

@@ -35,8 +35,8 @@ class JudgeSettings(Checked):
         solutions: JSON lines: task_id, and code, solution or completion (which continues the prompt);
             results.jsonl of a run is one, and LiveCodeBench's list with code_list or output_list.
         workers: Programs at the same time; default: one per core.
-        require: Guarantees without which nothing is run, e.g. full (o1coder doctor); may be repeated.
-            Without it: those that judging untrusted programs needs.
+        require: What the sandbox must enforce, or nothing is run, e.g. full (o1coder doctor); may be
+            repeated. Without it: those that judging untrusted programs needs.
         without: Guarantees to do without, e.g. foreign_files; may be repeated.
     """
 

@@ -27,8 +27,8 @@ class JudgeServeSettings(Checked):
         body_mib: Largest request, in MiB; larger ones get 413.
         programs: Most programs in a request; more get 400.
         waiting: Programs that may wait for a worker; more get 429 and Retry-After.
-        require: Guarantees without which nothing is served, e.g. full (o1coder doctor); may be repeated.
-            Without it: those that judging untrusted programs needs.
+        require: What the sandbox must enforce, or nothing is served, e.g. full (o1coder doctor); may be
+            repeated. Without it: those that judging untrusted programs needs.
         without: Guarantees to do without, e.g. foreign_files; may be repeated.
     """
 

@@ -39,7 +39,7 @@ TOKENS, TREE_TOKENS = 256, 512
 
 NAMES = {
     "greedy": "greedy",
-    "best_of_n_random": "blind choice",
+    "best_of_n_random": "random choice",
     "best_of_n": "best of n",
     "mcts": "MCTS",
     "puct": "PUCT",
@@ -86,7 +86,7 @@ def demo_plan(rows: Sequence[ProblemRow], seed: int) -> Plan:
         budget=Budget(tokens=TOKENS),
         seeds=(seed,),
         max_steps=_MAX_STEPS,
-        share_samples=True,  # the blind choice draws what best of n draws: the same programs, drawn once
+        share_samples=True,  # the random choice draws what best of n draws: the same programs, drawn once
     )
 
 

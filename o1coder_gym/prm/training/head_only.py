@@ -41,7 +41,7 @@ class FitSettings:
     """How a head is fitted.
 
     Attributes:
-        dtype: Of the body's weights; ``"auto"`` is float32.
+        dtype: Data type of the backbone's weights; ``"auto"`` is float32.
         max_length: Longest chain in tokens, at most the model's context; longer ones are left out.
         template_arguments: Variables of the chat template; the model's template keeps them.
     """

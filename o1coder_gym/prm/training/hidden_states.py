@@ -1,4 +1,4 @@
-"""Hidden-state cache of the frozen backbone: states at the marks of process data, journaled as computed.
+"""Hidden-state cache of the frozen backbone: states at the step tokens of process data, journaled.
 
 Computing them takes minutes on a CPU, so a kill loses only the rows in progress. D hidden size, K marks.
 """

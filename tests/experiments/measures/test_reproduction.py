@@ -82,7 +82,7 @@ def test_a_suite_is_measured_and_goes_on(tmp_path):
     ]
     assert measured[0] == measured[1]
     assert {one.count for one in measured[0].values()} == {2}
-    assert len(measured[0]) == 8  # greedy, blind choice, oracle and best of n within two budgets
+    assert len(measured[0]) == 8  # greedy, random choice, oracle and best of n within two budgets
 
 
 def test_table_1_has_all_figures_of_both_formats(tmp_path):
