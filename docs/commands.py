@@ -18,11 +18,12 @@ BEGIN = """\
 # All commands
 
 Look up a command, an option, or the key of an option in a settings file.
-`o1coder COMMAND … --print-config > run.toml` writes such a file with all settings and their meanings;
-`--config run.toml` reads it, and options on the command line override it. The ending of the file's name says
-whether it is TOML, YAML or JSON. A key may be at the top of the file or in its section: `tokens = 512` alone,
-or below `[budget]`. The value `none` leaves a setting unset. Separate the numbers of a list by commas; for
-other lists, repeat the option. `--no-…` turns off a switch that is on by default or in the file.
+`o1coder COMMAND … --print-config > run.toml` writes such a file with all settings and their
+meanings; `--config run.toml` reads it, and options on the command line override it. The ending of
+the file's name says whether it is TOML, YAML or JSON. A key may be at the top of the file or in its
+section: `tokens = 512` alone, or below `[budget]`. The value `none` leaves a setting unset. Separate
+the numbers of a list by commas; for other lists, repeat the option. `--no-…` turns off a switch that
+is on by default or in the file.
 
 The settings classes are the source of this page: `python docs/commands.py` writes it.
 """

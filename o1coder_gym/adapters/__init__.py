@@ -1,1 +1,1 @@
-"""Doors to other frameworks, one file each, imported where they are used; docs/doors.md shows all of them."""
+"""Adapters for other frameworks, one file each, imported where used; docs/doors.md shows them all."""

@@ -1,4 +1,4 @@
-"""Problem sets with their hidden tests, for the doors that evaluate; those that train do not come here."""
+"""Problem sets with their hidden tests, for the adapters that evaluate; those that train do not come here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One score under all doors: a program and its tests in, a number or a mask out."""
+"""One score under all adapters: a program and its tests in, a number or a mask out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from o1coder_gym.errors import InfrastructureError
 from o1coder_gym.problems.answers.programs import submission
-from o1coder_gym.problems.answers.solutions import program_in as program_in  # doors take it from here
+from o1coder_gym.problems.answers.solutions import program_in as program_in  # adapters take it from here
 from o1coder_gym.rewards import outcome_reward
 from o1coder_gym.sandbox import shared_judge
 from o1coder_gym.types import CaseResult, Limits, Problem, Submission, TestCase, Verdict
@@ -91,7 +91,7 @@ class GroundTruth:
 
     def submission(self, code: str) -> Submission:
         """Returns a program as the judge takes it."""
-        # As every environment does it: a door that made a submission of its own would know less of a problem.
+        # As every environment does it: a submission of the adapter's own would know less of a problem.
         return submission(self.problem("", ""), code, self.tests, self.limits)
 
 

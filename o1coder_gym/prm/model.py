@@ -2,7 +2,7 @@
 
 Whatever a PRM was trained as, a score is σ of one number: of a scalar head, of the difference of two classes,
 or of the difference of two tokens' logits, since softmax over two is a sigmoid of their difference.
-B rows, T tokens, D hidden size, K marks.
+B rows, T tokens, D hidden size, K step tokens.
 """
 
 from __future__ import annotations

@@ -295,7 +295,7 @@ def _mean(right: Sequence[bool], weights: Sequence[float]) -> float:
 
 
 def _selection_table(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
-    """Returns rates, the share of the gap between random choice and oracle, and of what public tests leave."""
+    """Returns rates, shares of the gap between random choice and oracle, and of what public tests leave."""
     lines = [f"{kind} samples"]
     for size in sorted({row["n"] for row in rows}):
         group = [row for row in rows if row["n"] == size]
