@@ -266,11 +266,15 @@ def run_shards(
     waiting = [row for row in rows if any((*one, row.problem.task_id) not in done for one in every)]
     shards = [(_part(plan, some), some) for some in cut(waiting, workers)]
     for files in run(_run_shard, shards):
-        # Each row stays in its file: that of a failed task may have none, and is to be tried again with it.
+        # Each row stays in the file of its task: one with an answer is tried again with one that has none.
         new = {
             name: [one for row in files.pop(name, ()) if _place(one := _of_run(plan, row)) not in known]
             for name in (FAILURES, RESULTS)
         }
+        # A task that was done keeps its tree: its row is of that search, and samples may differ by batch.
+        files[TREES] = [
+            row for row in files.get(TREES, ()) if (row["agent"], row["seed"], row["task_id"]) not in done
+        ]
         for name, some in files.items():
             folder.append(name, *some)
         # Last: a problem whose tasks have all their rows is not searched again.

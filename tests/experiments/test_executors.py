@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,8 @@ def test_a_run_whose_failed_tasks_left_rows_is_put_right(plan: Plan, tmp_path: P
     (out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows if row != lost))
     (out / "failures.jsonl").write_text(json.dumps(lost | {"outcome": None, "error": "the judge failed"}))
     again = run_benchmark(plan, out, executor=NAME, resume=True)
+    trees = Counter((row["agent"], row["seed"], row["task_id"]) for row in read_rows(out / "trees.jsonl"))
+    assert {key for key, count in trees.items() if count > 1} == {("greedy", lost["seed"], lost["task_id"])}
     assert untimed(again) == whole == untimed(read_results(out))
     assert len(list(read_rows(out / "results.jsonl"))) == len(whole)
 
