@@ -29,6 +29,7 @@ from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.runs.budget import Budget
 from o1coder_gym.runs.executors import cut, load_executor
 from o1coder_gym.runs.journal import FILES, RunFolder
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.types import Problem, Sampling, Tests
@@ -235,7 +236,7 @@ def synthesize_trees(
         sampling = Sampling()
         for finished in driver.stream(tasks):
             recording = recorder.recordings.pop(finished.task.key, Recording())
-            if _failed(finished, folder, errors):
+            if _failed(finished, seed, folder, errors):
                 continue
             problem = model.problem(finished.task.task_id)
             tree = tree_record(finished, problem, recording, seed=seed, format=plan.format)
@@ -250,18 +251,21 @@ def synthesize_trees(
             report(tree)
         completing = Driver(model, policy, scorer, seed=seed, journal=folder)
         for finished, tree in completed(trees, plan.rollouts, completing, own, sampling):
-            if _failed(finished, folder, errors):
+            if _failed(finished, seed, folder, errors):
                 continue
             folder.append(TREES, tree.to_row())
             report(tree)
     return errors
 
 
-def _failed(finished: TaskResult, folder: RunFolder, errors: list[O1CoderError]) -> bool:
-    """Returns whether a search failed, and records why: a shard reports it through its folder."""
+def _failed(finished: TaskResult, seed: int, folder: RunFolder, errors: list[O1CoderError]) -> bool:
+    """Returns whether a search with a seed failed, or the completions of its tree, and records why.
+
+    A shard reports it through its folder.
+    """
     if finished.error is None:
         return False
-    row = {"task_id": finished.task.task_id, "seed": finished.task.seed, "error": str(finished.error)}
+    row = {"task_id": finished.task.task_id, "seed": seed, "error": str(finished.error)}
     folder.append(FAILURES, row)
     errors.append(finished.error)
     return True
@@ -298,7 +302,10 @@ def completed(
         starts = [tree.state(place) for place in places for _ in range(rollouts)]
         agent = partial(complete, starts=starts, sampling=sampling, found=runs)
         name = f"{tree.agent} completions"
-        tasks.append(Task(tree.problem.task_id, agent, name=name, seed=tree.seed, policy=policy))
+        # With the search's own seed the first completion of a prefix would be what the search sampled there:
+        # its values are what the search was led by, and no new draws.
+        seed = derive_stream(tree.seed, "completions")
+        tasks.append(Task(tree.problem.task_id, agent, name=name, seed=seed, policy=policy))
         found[tasks[-1].key] = tree, places, runs
     for finished in driver.stream(tasks) if tasks else ():
         tree, places, runs = found[finished.task.key]

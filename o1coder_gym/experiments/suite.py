@@ -109,7 +109,7 @@ class Suite(Checked):
         controls: Add greedy, a random choice and the oracle, which chooses by hidden tests.
         tests: Tests that agents see: public, generated, or a file as of tcg eval.
         generator: Test generator; it sees the question alone.
-        voters: Programs per problem that decide what tests expect.
+        voters: Direct answers per problem that decide what tests expect, whatever the format.
         share_samples: Answer equal requests once; seconds are not measured.
         timeout: Seconds after which a call of policy, judge or scorer counts as failed.
     """

@@ -64,7 +64,7 @@ class Plan:
         scorer: Step scorer spec, None without one.
         tests: What agents see: ``public``, ``generated``, or a file of tests beside the public ones.
         generator: Test generator.
-        voters: Programs per problem that are sampled for it, outside of the budgets.
+        voters: Direct answers per problem that are sampled for it, outside of the budgets.
         share_samples: Whether equal requests are answered once; seconds are not measured then.
         inputs: Hashes of the artefacts that specs name.
         shard: ``i/n`` where only every n-th problem is run, else empty.

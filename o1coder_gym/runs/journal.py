@@ -1,7 +1,8 @@
 """Run folders: the configuration of a run in `config.json`, its results in append-only JSONL files.
 
 A row is written by one system call, so a kill at any moment loses at most the row being written; the torn
-line is cut off when the folder is opened again. A lock allows one process at a time.
+line is cut off when the folder is opened again. Where several rows are one piece of work, whoever resumes it
+looks whether all are there, and drops the others by `RunFolder.keep`. A lock allows one process at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 import o1coder_gym
 from o1coder_gym.errors import JournalError, UsageError
-from o1coder_gym.runs.files import write_whole
+from o1coder_gym.runs.files import replacing, write_whole
 from o1coder_gym.runs.provenance import config_hash, file_hashes, input_hashes, noted
 
 _LOG = logging.getLogger(__name__)
@@ -119,6 +120,35 @@ class RunFolder:
             self._sync()
         except OSError as error:
             raise _unwritable(self.path, error) from error
+
+    def keep(self, name: str, whole: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Drops rows of `name`.jsonl, all at once: a kill leaves the old file or the new one.
+
+        Args:
+            name: Of the file, which may be missing.
+            whole: Returns whether a row stays, as it was written. Of work that was half written none does: it
+                is done again.
+
+        Raises:
+            JournalError: When the file cannot be read or written, and then it is unchanged.
+        """
+        path = self.path / f"{name}.jsonl"
+        found = [(line, whole(row)) for line, row in _lines(path)]
+        if all(stays for _, stays in found):
+            return
+        try:
+            with replacing(path) as part, part.open("wb") as file:
+                file.writelines(line for line, stays in found if stays)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        # What was open or indexed is the old file, which has no name any more.
+        if name in self._files:
+            os.close(self._files.pop(name))
+        self._unsynced.pop(name, None)
+        for key in [key for key in self._indices if key[0] == name]:
+            del self._indices[key]
 
     def _sync(self) -> None:
         """Flushes the files whose oldest unflushed row has waited long enough."""
@@ -317,11 +347,16 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         JournalError: When a line other than a torn last one is not a JSON object.
     """
+    return (row for _, row in _lines(path))
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yields the whole lines of a JSONL file, which may be missing, with the row that each holds."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.endswith(b"\n"):
-                    yield _read_row(line, path, "line", number)
+                    yield line, _read_row(line, path, "line", number)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -13,7 +13,8 @@ def derive_seed(run_seed: int, state: State, count: int) -> int:
     """Returns the seed of a request, in [0, 2^63).
 
     Args:
-        run_seed: Seed of the run.
+        run_seed: Seed of the run, for its searches alone: whatever else samples in the same states gives a
+            `derive_stream` of its own, or it would draw the same.
         state: State in which the request samples.
         count: Number of earlier requests of the same search in `state`.
     """

@@ -290,6 +290,38 @@ def test_an_agent_that_fails_within_a_smaller_budget_alone_ends_no_other_task(
     assert sum(row.solved for row in rows) == 2 * 4 * 2
 
 
+@pytest.mark.parametrize("lines", range(9))
+def test_a_task_of_which_a_row_is_missing_is_done_again(tmp_path: Path, lines: int) -> None:
+    """A run of two tasks, 3 + 6 rows, whose file was cut after some of them."""
+    plan = Plan(
+        "toy",
+        ("toy/0",),
+        ("greedy", "best_of_n_random:n=2"),
+        "scripted:memory",
+        "pseudocode",
+        Budget(tokens=200),
+        sweep=(Budget(tokens=100), Budget(tokens=50)),
+    )
+    tools = Tools(scripted(TRUTH), default_judge())
+    told: list[ResultRow] = []
+    with RunFolder.open(tmp_path, plan.to_row()) as opened:
+        whole = [untimed(row) for row in run_plan(plan, ROWS[:1], tools, opened, lambda row: None)]
+    assert len(whole) == 9
+    file = tmp_path / "results.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:lines]))
+    with RunFolder.open(tmp_path, plan.to_row(), resume=True) as opened:
+        found = run_plan(plan, ROWS[:1], tools, opened, told.append)
+    assert [untimed(row) for row in found] == whole
+    assert [row.agent for row in told] == ["greedy", "best_of_n_random:n=2"][lines >= 3 :]
+    written = [untimed(ResultRow.from_row(row)) for row in read_rows(file)]
+    assert written == whole  # none twice
+    assert [untimed(row) for row in read_results(tmp_path)] == whole
+
+
+def untimed(row: ResultRow) -> ResultRow:
+    return replace(row, usage=replace(row.usage, seconds=0.0))
+
+
 def test_a_time_out_is_part_of_the_plan_only_where_there_is_one() -> None:
     plan = Plan("toy", ("toy/0",), ("greedy",), "scripted:memory", "pseudocode", Budget(tokens=120))
     assert "timeout_s" not in plan.to_row()

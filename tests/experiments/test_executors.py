@@ -2,13 +2,14 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from o1coder_gym.errors import O1CoderError
+from o1coder_gym.errors import BudgetExhausted, O1CoderError
 from o1coder_gym.experiments import NoAnswersError, Plan, benchmark, run_benchmark
 from o1coder_gym.experiments.measures.held_out import HeldOut, means
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
@@ -23,9 +24,11 @@ from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.reporting.results import ResultRow, read_results
 from o1coder_gym.runs import executors
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.runs.journal import read_rows
 from o1coder_gym.steps.formats import load_format
 from o1coder_gym.tcg.store import generated_tests
-from o1coder_gym.types import Sampling
+from o1coder_gym.types import Problem, Sampling, SearchResult, State
+from o1coder_gym.types.queries import Advance, Propose, Search, advance, propose
 from tests.command_line import call
 from tests.experiments.elsewhere import NAME
 
@@ -118,6 +121,60 @@ def test_a_policy_that_fails_elsewhere_leaves_rows_to_try_again(plan: Plan, tmp_
     broken = replace(plan, policy="tests.experiments.test_executors:Broken", agents=("greedy",), sweep=())
     with pytest.raises(NoAnswersError, match="10 of 10 rows have no answer, the first: no server"):
         run_benchmark(broken, tmp_path / "run", executor=NAME)
+
+
+@pytest.mark.parametrize("where", ["serial", NAME])
+def test_a_task_that_failed_within_a_smaller_budget_is_tried_again_as_a_whole(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    spec = "tests.experiments.test_executors:brittle"
+    plan = replace(plan, agents=("greedy", spec), sweep=(Budget(tokens=100), Budget(tokens=0)))
+    out, tasks = tmp_path / "run", len(plan.task_ids) * len(plan.seeds)
+    monkeypatch.setattr(sys.modules[__name__], "FAILS", [True])
+    for resume in (False, True):
+        with pytest.raises(NoAnswersError, match=f"{tasks} of {2 * 3 * tasks} rows have no answer"):
+            run_benchmark(plan, out, executor=where, resume=resume)
+        kept = [ResultRow.from_row(row) for row in read_rows(out / "results.jsonl")]
+        assert {row.agent for row in kept} == {"greedy"}
+        assert len(kept) == 3 * tasks
+        failed = [row for row in read_results(out) if row.error]
+        assert {(row.agent, row.budget.tokens) for row in failed} == {(spec, 0)}
+    FAILS.clear()
+    rows = run_benchmark(plan, out, executor=where, resume=True)
+    assert len(rows) == 2 * 3 * tasks
+    written = [ResultRow.from_row(row) for row in read_rows(out / "results.jsonl")]
+    assert untimed(written) == untimed(rows) == untimed(read_results(out))
+
+
+def test_a_run_whose_failed_tasks_left_rows_is_put_right(plan: Plan, tmp_path: Path) -> None:
+    """Earlier versions kept the rows of a failed task that have an answer, and took it for done."""
+    out = tmp_path / "run"
+    whole = untimed(run_benchmark(plan, out, executor=NAME))
+    rows = list(read_rows(out / "results.jsonl"))
+    lost = next(row for row in rows if row["agent"] == "greedy" and row["budget"]["tokens"] == 100)
+    (out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows if row != lost))
+    (out / "failures.jsonl").write_text(json.dumps(lost | {"outcome": None, "error": "the judge failed"}))
+    again = run_benchmark(plan, out, executor=NAME, resume=True)
+    trees = Counter((row["agent"], row["seed"], row["task_id"]) for row in read_rows(out / "trees.jsonl"))
+    assert {key for key, count in trees.items() if count > 1} == {("greedy", lost["seed"], lost["task_id"])}
+    assert untimed(again) == whole == untimed(read_results(out))
+    assert len(list(read_rows(out / "results.jsonl"))) == len(whole)
+
+
+FAILS: list[bool] = []
+"""Whether `brittle` does."""
+
+
+def brittle(problem: Problem, root: State, /) -> Search:
+    """Fails where its budget pays for nothing."""
+    try:
+        (drawn,) = yield from propose([Propose(root)])
+        (end,) = yield from advance([Advance(root, drawn[0].text)])
+    except BudgetExhausted:
+        if FAILS:
+            raise ZeroDivisionError("nothing was found") from None
+        return SearchResult(None)
+    return SearchResult(end.state, 1.0)
 
 
 class Broken:

@@ -11,7 +11,11 @@ from unittest.mock import patch
 
 import pytest
 
+from o1coder_gym.agents import load_agent
+from o1coder_gym.agents.driver.driver import Driver
+from o1coder_gym.agents.driver.tasks import Task
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
+from o1coder_gym.envs.reasoning_model import ReasoningModel
 from o1coder_gym.experiments.measures.held_out import HeldOut
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
 from o1coder_gym.experiments.self_play import stages as stages_module
@@ -25,7 +29,8 @@ from o1coder_gym.experiments.self_play.stages import Learned, RealStages
 from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.runs.seeds import added_seed
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.steps.formats import PSEUDOCODE
+from o1coder_gym.steps.formats import PSEUDOCODE, VANILLA
+from o1coder_gym.tcg.checking.solutions import sample_programs
 from o1coder_gym.types import PolicyRequest, Proposal, Sampling
 
 ROWS = micro_rows({"test": 2})
@@ -62,6 +67,20 @@ def test_measurements_with_other_seeds_share_no_request() -> None:
 def test_by_the_earlier_rule_most_are_the_same() -> None:
     zero, one = (set(sampled(seed, seed_rule=added_seed)) for seed in (0, 1))
     assert len(zero & one) == 3 * len(ROWS)
+
+
+@pytest.mark.parametrize("agent", ["best_of_n:n=4", "mcts:simulations=8", "greedy"])
+def test_no_voter_is_a_program_that_it_votes_on(agent: str) -> None:
+    voting, searching = Listening(), Listening()
+    asked = [row.problem for row in ROWS]
+    sample_programs(voting, asked, 4, seed=7)
+    model = ReasoningModel(asked, default_judge(), format=VANILLA, max_steps=2)
+    tasks = [Task(problem.task_id, load_agent(agent), seed=7) for problem in asked]
+    assert all(result.error is None for result in Driver(model, searching).run(tasks))
+    voters, searched = ({one.seed for one in policy.asked} for policy in (voting, searching))
+    assert len(voters) == len(asked)
+    assert searched
+    assert not voters & searched
 
 
 @pytest.fixture

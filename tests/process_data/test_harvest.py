@@ -25,7 +25,9 @@ from o1coder_gym.types import (
     CallTest,
     CaseResult,
     Outcome,
+    PolicyRequest,
     Problem,
+    Proposal,
     SearchResult,
     State,
     Step,
@@ -33,6 +35,7 @@ from o1coder_gym.types import (
     Usage,
     Verdict,
 )
+from o1coder_gym.types.protocols import Policy
 
 FOLDER = Path(__file__).parents[1] / "golden"
 PROBLEM = Problem("golden", "a question", "f", (CallTest("[]", "1"),))
@@ -227,6 +230,32 @@ def test_completions_say_what_a_prefix_is_worth(toy: ModuleType, agent: Any, rol
             assert row.value == row.soft == pytest.approx(sum(v) / len(v))
             assert row.passing == sum(one == 1.0 for one in v)
     assert "completions" not in trees[0].to_row()
+
+
+def test_no_completion_is_a_sample_of_its_search(toy: ModuleType) -> None:
+    searching, completing = (Listening(toy.ToyPolicy()) for _ in range(2))
+    recorder = Recorder()
+    driver = Driver(toy.ToyModel(), searching, seed=3, observer=recorder)
+    (result,) = driver.run([Task("p0", mcts, Budget(tokens=600), seed=3)])
+    problem = toy.ToyModel().problem("p0")
+    recording = recorder.recordings[result.task.key]
+    tree = tree_record(result, problem, recording, seed=3, format="pseudocode")
+    assert list(completed([tree], 2, Driver(toy.ToyModel(), completing, seed=3)))
+    states = [{one.state for one in policy.asked} for policy in (searching, completing)]
+    assert states[0] & states[1]
+    seeds = [{one.seed for one in policy.asked} for policy in (searching, completing)]
+    assert not seeds[0] & seeds[1]
+
+
+class Listening:
+    """Writes down what a policy is asked."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy, self.asked = policy, list[PolicyRequest]()
+
+    def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
+        self.asked += requests
+        return self.policy.propose(requests)
 
 
 def sum_of_ends(state: State, data: ProcessData) -> float:

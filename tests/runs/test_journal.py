@@ -340,3 +340,39 @@ def test_a_row_comes_back_as_it_was_written(tmp_path: Path, value: object) -> No
 def test_numbers_that_json_does_not_have_are_read_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"value": NaN}\n{"value": 1e400}\n')
     assert [repr(row["value"]) for row in read_rows(tmp_path / "rows.jsonl")] == ["nan", "inf"]
+
+
+def test_rows_that_are_not_whole_are_dropped_and_the_others_stay_as_they_were(tmp_path: Path) -> None:
+    odd = '{"task": "a",  "value": NaN}\n'  # as no version writes it any more
+    (tmp_path / "rows.jsonl").write_text(odd)
+    with RunFolder.open(tmp_path, CONFIG) as folder:
+        folder.append("rows", {"task": "b"}, {"task": "a"})
+        folder.append("others", {"task": "b"})
+        assert [row["task"] for row in folder.index("rows", "task").rows("b")] == ["b"]
+        folder.keep("rows", lambda row: row["task"] == "a")
+        folder.keep("missing", lambda row: False)
+        folder.append("rows", {"task": "b", "again": True})
+        text = odd + '{"task": "a"}\n{"task": "b", "again": true}\n'
+        assert (tmp_path / "rows.jsonl").read_text() == text
+        assert list(folder.index("rows", "task").rows("b")) == [{"task": "b", "again": True}]
+    assert list(read_rows(tmp_path / "others.jsonl")) == [{"task": "b"}]
+    assert not (tmp_path / "missing.jsonl").exists()
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunFolder.open(tmp_path, CONFIG) as folder:
+        folder.append("rows", {"task": "a"}, {"task": "b"})
+        before = (tmp_path / "rows.jsonl").read_bytes()
+
+        def full(descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(journal.os, "fsync", full)
+            with pytest.raises(JournalError, match="cannot be written: No space left on device"):
+                folder.keep("rows", lambda row: row["task"] == "a")
+        assert (tmp_path / "rows.jsonl").read_bytes() == before
+        folder.append("rows", {"task": "c"})
+    assert [row["task"] for row in read_rows(tmp_path / "rows.jsonl")] == ["a", "b", "c"]

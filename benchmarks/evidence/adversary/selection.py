@@ -105,6 +105,8 @@ def samples(settings: SamplesSettings) -> None:
     """Sample programs of a policy; every program that was committed is a row, in the order of sampling."""
     rows, folder = settings.rows(), settings.folder(f"{settings.policy} {settings.format} {settings.n}")
     done = {row["task_id"] for row in folder.rows("done")}
+    # Of a problem that is not done there may be some: it is sampled again, and counts once.
+    folder.keep(PROGRAMS, lambda row: row["task_id"] in done)
     waiting = [row.problem for row in rows if row.problem.task_id not in done]
     policy = load_policy(settings.policy, format=settings.format)
     form = FORMATS[settings.format]
@@ -134,7 +136,11 @@ def choose(settings: SelectionSettings) -> None:
     rows = settings.rows()
     folder = settings.folder(f"selection {settings.programs} {settings.first_test} {settings.scorer}")
     stored = read_samples(settings.programs) if settings.programs else {}
-    done = {row["task_id"] for row in folder.rows(ROWS)}
+    written: dict[str, set[int]] = {}
+    for row in folder.rows(ROWS):
+        written.setdefault(row["task_id"], set()).add(row["n"])
+    done = {task_id for task_id, sizes in written.items() if sizes >= {*settings.sizes}}
+    folder.keep(ROWS, lambda row: row["task_id"] in done)
     asked = [row for row in rows if not settings.programs or row.problem.task_id in stored]
     waiting = [row for row in asked if row.problem.task_id not in done]
     judge = default_judge()
@@ -149,7 +155,6 @@ def choose(settings: SelectionSettings) -> None:
         found = [
             _chosen(judge, row, drawn[:n], scores and scores[:n], settings) | {"n": n} for n in settings.sizes
         ]
-        # Written together: a run that was killed in between would leave sizes out.
         folder.append(ROWS, *found)
     print(_selection_table(list(folder.rows(ROWS)), "stored" if settings.programs else "synthetic"))
 

@@ -64,6 +64,11 @@ class HeldOut:
         self._sampling = sampling
         self._max_steps = max_steps
 
+    @property
+    def task_ids(self) -> list[str]:
+        """The problems, in order."""
+        return [row.problem.task_id for row in self._rows]
+
     def measure(self, policy: Policy, seed: int = 0) -> dict[str, float]:
         """Returns `means` of the policy on all problems."""
         return means(self.by_problem(policy, seed))

@@ -311,13 +311,18 @@ def _schedule(config: SelfPlayConfig) -> Schedule:
 def _tested(
     stages: RealStages, name: str, model: str, folder: RunFolder
 ) -> Mapping[str, Mapping[str, float]]:
-    """Returns the results of a policy on the test split, measured once per run."""
+    """Returns the results of a policy on the test split, measured once per run.
+
+    A measurement is done when the file has each problem; one that the judge could not decide has no result.
+    """
     known = {row["task_id"]: row["found"] for row in folder.rows(TESTED) if row["policy"] == name}
-    if not known:
-        known = dict(stages.tested(model))
-        rows = ({"policy": name, "task_id": task_id, "found": found} for task_id, found in known.items())
-        folder.append(TESTED, *rows)
-    return known
+    if known.keys() != set(stages.test.task_ids):
+        folder.keep(TESTED, lambda row: row["policy"] != name)
+        measured = stages.tested(model)
+        known = {task_id: measured.get(task_id) for task_id in stages.test.task_ids}
+        new = ({"policy": name, "task_id": task_id, "found": found} for task_id, found in known.items())
+        folder.append(TESTED, *new)
+    return {task_id: found for task_id, found in known.items() if found is not None}
 
 
 def _write_report(

@@ -396,9 +396,7 @@ def _programs(
         return read_programs(tried.programs)
     if tried.policy is None:
         return {}
-    known: dict[str, list[str]] = {}
-    for row in folder.rows(PROGRAMS) if folder else ():
-        known.setdefault(row["task_id"], []).append(row["code"])
+    known = _written_programs(folder, tried.samples) if folder is not None else {}
     waiting = [row.problem for row in rows if row.problem.task_id not in known]
     batches = [waiting[start : start + _BATCH] for start in range(0, len(waiting), _BATCH)]
     run, _ = load_executor(settings.executor)
@@ -409,6 +407,16 @@ def _programs(
             pairs = ((task_id, code) for task_id, codes in written.items() for code in codes)
             folder.append(PROGRAMS, *({"task_id": task_id, "code": code} for task_id, code in pairs))
     return known
+
+
+def _written_programs(folder: RunFolder, samples: int) -> dict[str, list[str]]:
+    """Returns the programs of the problems that have all of theirs; drops the others' from the folder."""
+    known: dict[str, list[str]] = {}
+    for row in folder.rows(PROGRAMS):
+        known.setdefault(row["task_id"], []).append(row["code"])
+    whole = {task_id: codes for task_id, codes in known.items() if len(codes) >= samples}
+    folder.keep(PROGRAMS, lambda row: row["task_id"] in whole)
+    return whole
 
 
 def _augmented(

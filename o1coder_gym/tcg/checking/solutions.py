@@ -7,7 +7,7 @@ from pathlib import Path
 
 from o1coder_gym.errors import ProblemFileError
 from o1coder_gym.problems.answers.solutions import read_solutions
-from o1coder_gym.runs.seeds import derive_seed
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.steps.formats import VANILLA
 from o1coder_gym.tcg.requests import SolutionSource
 from o1coder_gym.types import PolicyRequest, Problem, Sampling, State
@@ -40,14 +40,20 @@ def sample_programs(
 
     What is not a program counts as the text that it is, so that nothing is hidden by sampling. Each problem
     has draws of its own: with the same ones their luck would be shared, and an interval over them too narrow.
+    None is a draw of the searches of a run with this seed: a program would vote on its own tests.
 
     Raises:
         PolicyError: When the policy fails.
     """
-    roots = [State(problem.task_id) for problem in problems]
     requests = [
-        PolicyRequest(problem, root, n, sampling, derive_seed(seed, root, 0))
-        for problem, root in zip(problems, roots, strict=True)
+        PolicyRequest(
+            problem,
+            State(problem.task_id),
+            n,
+            sampling,
+            derive_stream(seed, "programs", problem.task_id),
+        )
+        for problem in problems
     ]
     return {
         problem.task_id: [VANILLA.parse(proposal.text, problem.entry_point).text for proposal in proposals]

@@ -77,17 +77,25 @@ def evaluate_batches(
         JournalError: When the folder cannot be read or written.
         PolicyError: When the generator's engine fails.
     """
-    done = {row["task_id"]: ProblemQuality(**row) for row in folder.rows(QUALITY)} if folder else {}
+    done = _done(folder) if folder is not None else {}
     yield from (done[row.problem.task_id] for row in rows if row.problem.task_id in done)
     waiting = [row for row in rows if row.problem.task_id not in done]
     size = max(1, min(settings.batch, -(-len(waiting) // workers)))
     batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
     for batch, (generated, measured) in zip(batches, run(work, batches), strict=True):
         if folder is not None:
-            # Tests before counts: a problem is done when its counts are there, and then its tests are too.
             folder.append(TESTS, *map(_tests_row, batch, generated))
             folder.append(QUALITY, *(one.to_row() for one in measured))
         yield from measured
+
+
+def _done(folder: RunFolder) -> dict[str, ProblemQuality]:
+    """Returns the problems whose tests and counts are there; drops the half of one that lacks the other."""
+    done = {row["task_id"]: ProblemQuality(**row) for row in folder.rows(QUALITY)}
+    whole = done.keys() & {row["task_id"] for row in folder.rows(TESTS)}
+    for name in (TESTS, QUALITY):
+        folder.keep(name, lambda row: row["task_id"] in whole)
+    return {task_id: found for task_id, found in done.items() if task_id in whole}
 
 
 def evaluate_batch(

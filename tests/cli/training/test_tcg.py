@@ -43,6 +43,25 @@ def test_eval_measures_and_resumes(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "quality.jsonl").read_text() == quality
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [("programs", 0), ("programs", 3), ("programs", 4), ("programs", 11), ("tests", 1), ("quality", 1)],
+)
+def test_a_problem_that_was_half_written_is_done_again(tmp_path: Path, name: str, lines: int) -> None:
+    """Three problems, with four programs each; a file was cut after so many lines."""
+    out = tmp_path / "run"
+    command = ("eval", "starter", "--limit", "3", "--tests", "3", "--mutants", "2", "--json")
+    command += ("--policy", "fake:depth=1", "--samples", "4", "--voters", "1", "--mode", "b")
+    first = json.loads(run(*command, "--out", str(out)))
+    names = ("programs", "tests", "quality")
+    whole = {one: sorted((out / f"{one}.jsonl").read_text().splitlines()) for one in names}
+    assert [*map(len, whole.values())] == [12, 3, 3]
+    file = out / f"{name}.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:lines]))
+    assert json.loads(run(*command, "--out", str(out), "--resume")) == first
+    assert {one: sorted((out / f"{one}.jsonl").read_text().splitlines()) for one in names} == whole
+
+
 def test_eval_does_not_go_on_with_other_programs(tmp_path: Path) -> None:
     programs = write_programs(tmp_path / "programs.jsonl", 2)
     command = ("eval", "starter", "--limit", "2", "--tests", "2", "--mutants", "0", "--as-reward")

@@ -10,9 +10,18 @@ import pytest
 
 from o1coder_gym.errors import JournalError, O1CoderError
 from o1coder_gym.experiments.micro.problems import micro_rows, write_rows
-from o1coder_gym.experiments.self_play import MARK, Learned, Schedule, run_stages, self_play, stalled
+from o1coder_gym.experiments.self_play import (
+    MARK,
+    Learned,
+    Schedule,
+    loop,
+    run_stages,
+    self_play,
+    stalled,
+)
 from o1coder_gym.experiments.self_play.config import ProblemSection, RunSection, SelfPlaySettings
 from o1coder_gym.experiments.self_play.stages import RealStages
+from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.runs.journal import RunFolder
 
 
@@ -206,3 +215,34 @@ def test_stalled_by_hand() -> None:
     assert not stalled([0.3, 0.2], 2)  # too early to say
     assert stalled([0.1, 0.3, 0.3, 0.2], 2)
     assert not stalled([0.1, 0.3, 0.2, 0.4], 2)
+
+
+@pytest.mark.parametrize("lines", range(9))
+def test_a_measurement_that_was_cut_is_made_again_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: int
+) -> None:
+    """Of two policies on four problems; the judge could not decide one."""
+    pytest.importorskip("trl")
+    asked: list[str] = []
+
+    def tested(stages: RealStages, model: str) -> dict[str, dict[str, float]]:
+        asked.append(model)
+        names = ("pass_rate", "greedy", "format_compliance")
+        return {one.problem.task_id: dict.fromkeys(names, 1.0) for one in rows[1:]}
+
+    monkeypatch.setattr(loop, "run_stages", lambda *_: Learned("learned"))
+    monkeypatch.setattr(RealStages, "tested", tested)
+    problems, out = tmp_path / "problems.jsonl", tmp_path / "run"
+    write_rows(micro_rows({"train": 1, "validation": 1, "test": 4}), problems)
+    rows = load_rows(str(problems)).of_split("test")
+    config = SelfPlaySettings(run=RunSection("tiny"), problems=ProblemSection(str(problems)), rl=None).config
+    first = self_play(config, out)
+    assert first.problems == 3
+    assert len(asked) == 2
+    file = out / "tested.jsonl"
+    whole = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(whole[:lines]))
+    asked.clear()
+    assert self_play(config, out, resume=True) == first
+    assert len(asked) == 2 - lines // 4
+    assert file.read_text() == "".join(whole)
