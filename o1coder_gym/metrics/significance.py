@@ -87,12 +87,16 @@ def holm(values: Sequence[float]) -> list[float]:
     return [corrected[place] for place in range(len(values))]
 
 
-def fewest_differing() -> int:
-    """Returns the fewest items that can reach significance if all differ in one direction: 2·2^−n ≤ LEVEL."""
-    return math.ceil(1 - math.log2(LEVEL))
+def fewest_differing(tests: int = 1) -> int:
+    """Returns the fewest items that can reach significance if all differ in one direction: 2·2^−n ≤ α.
+
+    Args:
+        tests: Number of tests that are corrected together, ≥ 1: α is `LEVEL` / tests, Holm's first step.
+    """
+    return math.ceil(1 - math.log2(LEVEL / tests))
 
 
-def detectable_difference(differences: Sequence[float]) -> float:
+def detectable_difference(differences: Sequence[float], *, tests: int = 1) -> float:
     """Returns the mean difference that N such items detect with power `POWER`.
 
     (z_{1−α/2} + z_{power}) · s / √N, and at least `fewest_differing` / N, since s is unreliable if hardly any
@@ -100,8 +104,10 @@ def detectable_difference(differences: Sequence[float]) -> float:
 
     Args:
         differences: [N], N ≥ 1.
+        tests: As of `fewest_differing`. Later steps of Holm's method ask for less, but only of a test beside
+            others that show a difference, which nobody can count on.
     """
     quantile = NormalDist().inv_cdf
     spread = float(np.std(np.asarray(differences, float), ddof=1)) if len(differences) > 1 else math.inf
-    by_spread = (quantile(1 - LEVEL / 2) + quantile(POWER)) * spread / math.sqrt(len(differences))
-    return min(1.0, max(by_spread, fewest_differing() / len(differences)))
+    by_spread = (quantile(1 - LEVEL / tests / 2) + quantile(POWER)) * spread / math.sqrt(len(differences))
+    return min(1.0, max(by_spread, fewest_differing(tests) / len(differences)))

@@ -7,8 +7,8 @@ corrected for the number of comparisons. A run says what it could have shown.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,7 +45,9 @@ class Comparison:
         differing: Problems on which they differ.
         p: Two-sided p-value of the exact permutation test.
         p_corrected: `p` with Holm's correction for all comparisons made together.
-        detectable: Difference that this number of problems detects with 80 % power, in [0, 1].
+        p_least: `p_corrected` if all problems that differ did so in one direction; no smaller one could come
+            of so many.
+        gaps: a − b at each problem, each in [−1, 1].
         family: Comparisons made together, this one included, which the correction is for.
     """
 
@@ -59,7 +61,8 @@ class Comparison:
     differing: int
     p: float
     p_corrected: float
-    detectable: float
+    p_least: float
+    gaps: tuple[float, ...] = field(repr=False)
     family: int = 1
 
     @property
@@ -68,11 +71,26 @@ class Comparison:
         return self.difference.shown and self.p_corrected < LEVEL
 
     @property
+    def too_few(self) -> bool:
+        """Whether so few problems differ that no difference could have been shown beside these others."""
+        return self.p_least >= LEVEL
+
+    @property
+    def detectable(self) -> float:
+        """Difference that so many problems detect with 80 % power as one of the family, in [0, 1]."""
+        return detectable_difference(self.gaps, tests=self.family)
+
+    @property
+    def joint(self) -> Estimate:
+        """The difference with its part of intervals that hold for the family together, 95 % (Bonferroni)."""
+        return estimate_difference(self.gaps, confidence=1 - LEVEL / self.family)
+
+    @property
     def conclusion(self) -> str:
         """Which of the two solves more, that no difference is shown, or that too few problems differ."""
         if self.shown:
             return f"{self.a if self.difference.mean > 0 else self.b} solves more"
-        return TOO_FEW if self.differing < fewest_differing() else NOTHING_SHOWN
+        return TOO_FEW if self.too_few else NOTHING_SHOWN
 
     @property
     def evidence(self) -> str:
@@ -103,15 +121,23 @@ class Comparison:
 
 
 def power_words(compared: Iterable[Comparison]) -> str:
-    """Says which differences so many problems show; "" where too few differ to tell how much results vary."""
+    """Says which differences so many problems show, corrected as the tests are.
+
+    It is "" where too few differ to tell how much results vary.
+    """
     told = [one for one in compared if one.differing >= fewest_differing()]
+    # Beside a family, one that stands alone is the oracle's, of which nobody asks whether it is better.
+    told = [one for one in told if one.family > 1] or told
     if not told:
         return ""
     counts = {one.difference.count for one in told}
     problems = counted(counts.pop(), "problem") if len(counts) == 1 else "so many problems"
     sizes = sorted({round(100 * one.detectable) for one in told})
     points = f"{sizes[0]} points" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} points (by pair)"
-    return f"{problems} show a difference of {points} with {100 * POWER:.0f} % power"
+    families = sorted({one.family for one in told})
+    many = f"{families[0]}" if len(families) == 1 else f"{families[0]} to {families[-1]}"
+    as_one = "" if families == [1] else f" as one of {many} comparisons"
+    return f"{problems} show a difference of {points}{as_one} with {100 * POWER:.0f} % power"
 
 
 def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[str, str]) -> Comparison:
@@ -128,11 +154,11 @@ def compare_rows(a: Sequence[ResultRow], b: Sequence[ResultRow], names: tuple[st
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The problems on which two groups of rows differ, by task id.
+    """The problems that one of two groups of rows solves and the other does not, by task id.
 
     Attributes:
-        gained: Those that the first solves more often than the second.
-        lost: Those that it solves less often.
+        gained: Those that only the first solves.
+        lost: Those that only the second solves.
     """
 
     gained: tuple[str, ...]
@@ -140,15 +166,30 @@ class Changes:
 
 
 def changes(a: Sequence[ResultRow], b: Sequence[ResultRow]) -> Changes:
-    """Returns which problems of those that both have one solves more often than the other."""
-    first, second = _by_problem(a), _by_problem(b)
-    gaps = {
-        problem: first[problem].share - second[problem].share for problem in sorted(first.keys() & second)
-    }
+    """Returns which problems of those that both have only one of the two solves.
+
+    Of several seeds: the other solves it with none, and the one does without having more seeds for it; of its
+    seeds the first count, as many as the other has.
+    """
+    first, second = _tries(a), _tries(b)
+    shared = sorted(first.keys() & second.keys())
     return Changes(
-        tuple(task for (_, task), gap in gaps.items() if gap > 0),
-        tuple(task for (_, task), gap in gaps.items() if gap < 0),
+        tuple(problem[1] for problem in shared if _solves_alone(first[problem], second[problem])),
+        tuple(problem[1] for problem in shared if _solves_alone(second[problem], first[problem])),
     )
+
+
+def _tries(rows: Iterable[ResultRow]) -> dict[tuple[str, str], list[bool]]:
+    """Returns by problem whether each seed solved it, in the order of the seeds."""
+    found: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row.seed):
+        if row.counted:
+            found[row.problem].append(row.solved)
+    return found
+
+
+def _solves_alone(one: Sequence[bool], other: Sequence[bool]) -> bool:
+    return any(one[: len(other)]) and not any(other)
 
 
 @dataclass(slots=True)
@@ -185,7 +226,7 @@ def _compared(
     first, second = ([found[problem] for problem in shared] for found in (a, b))
     left, right = (np.asarray([one.share for one in runs]) for runs in (first, second))
     gaps = (left - right).tolist()
-    p = permutation_test(gaps)
+    p, differing = permutation_test(gaps), sum(gap != 0 for gap in gaps)
     return Comparison(
         *names,
         solved_a=float(left.mean()),
@@ -193,20 +234,31 @@ def _compared(
         difference=estimate_difference(gaps),
         tokens_a=_mean_tokens(first),
         tokens_b=_mean_tokens(second),
-        differing=sum(gap != 0 for gap in gaps),
+        differing=differing,
         p=p,
         p_corrected=p,
-        detectable=detectable_difference(gaps),
+        p_least=_least(differing),
+        gaps=tuple(gaps),
     )
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Returns comparisons made together with their p-values corrected by Holm's method."""
-    values = holm([one.p for one in comparisons])
+    """Returns comparisons made together, p-values corrected by Holm's method and power for their number."""
+    values = [one.p for one in comparisons]
+    found = zip(comparisons, holm(values), strict=True)
     return [
-        replace(one, p_corrected=value, family=len(values))
-        for one, value in zip(comparisons, values, strict=True)
+        replace(one, p_corrected=value, p_least=_least_beside(values, place, one), family=len(values))
+        for place, (one, value) in enumerate(found)
     ]
+
+
+def _least(differing: int) -> float:
+    """Returns p where so many problems differ in one direction: of all 2^n signs, two are as extreme."""
+    return min(1.0, 2.0 ** (1 - differing))
+
+
+def _least_beside(values: Sequence[float], place: int, one: Comparison) -> float:
+    return holm([*values[:place], _least(one.differing), *values[place + 1 :]])[place]
 
 
 def corrected_within(
@@ -242,7 +294,7 @@ def compare_with(rows: Sequence[ResultRow], baseline: str) -> list[Comparison]:
 
 
 def comparisons(
-    rows: Sequence[ResultRow], baseline: str, format: str | None = None
+    rows: Sequence[ResultRow], baseline: str, format: str | None = None, policy: str | None = None
 ) -> dict[Setting, Comparison]:
     """Returns what `compare_with` does, by setting; none of a setting that has no problem in common.
 
@@ -250,17 +302,18 @@ def comparisons(
         rows: Of one run or several.
         baseline: Agent spec.
         format: Compares formats instead: every setting with that of this format (`partner`).
+        policy: Compares policies instead, or with the formats: every setting with that of this policy.
 
     Raises:
-        UsageError: When no row is the baseline's, or of the format.
+        UsageError: When no row is the baseline's, or of the format or the policy; or as by `partner`.
     """
     groups = group(rows)
     names = labels(list(groups))
-    _check_known(groups, baseline, format)
+    _check_known(groups, baseline, format, policy)
     runs = {setting: _by_problem(found) for setting, found in groups.items()}
     found: dict[Setting, Comparison] = {}
     for setting in groups:
-        other = partner(setting, groups, baseline, format)
+        other = partner(setting, groups, baseline, format, policy)
         # Nothing in common, as where the judge could decide no row of one: no reason to lose the others.
         if other != setting and other in groups and runs[setting].keys() & runs[other].keys():
             found[setting] = _compared(runs[setting], runs[other], (names[setting], names[other]))
@@ -269,25 +322,52 @@ def comparisons(
     return dict(zip(found, corrected_within([*found.values()], families), strict=True))
 
 
-def partner(setting: Setting, groups: Container[Setting], baseline: str, format: str | None) -> Setting:
+def partner(
+    setting: Setting,
+    groups: Collection[Setting],
+    baseline: str,
+    format: str | None = None,
+    policy: str | None = None,
+) -> Setting:
     """Returns the setting that one is compared with; it may not be there, or be the same.
 
-    It is the same problems, policy, format and budget with the baseline's agent; or, where a format is given,
-    the same agent in that format, and where that has no such agent the baseline's.
+    It is the same problems, policy, format and budget with the baseline's agent; or, where a format or a
+    policy is given, the same agent in that format and of that policy, and where these have no such agent the
+    baseline's. A policy that was not run in the format, as one trained for another, is compared with the one
+    that was.
+
+    Raises:
+        UsageError: When several policies were run in the format, and none of them is the setting's or given.
     """
-    if format is None:
+    if format is None and policy is None:
         return replace(setting, agent=baseline)
-    same = replace(setting, format=format)
+    format = format or setting.format
+    same = replace(setting, format=format, policy=policy or _policy_in(format, setting, groups))
     return same if same in groups else replace(same, agent=baseline)
 
 
-def _check_known(groups: Iterable[Setting], baseline: str, format: str | None) -> None:
-    agents = {setting.agent: setting for setting in groups}
-    formats = {setting.format: setting for setting in groups}
-    if format is None and baseline not in agents:
-        raise UsageError(f"no rows of agent {baseline!r}; there are: {', '.join(agents)}")
-    if format is not None and format not in formats:
-        raise UsageError(f"no rows of format {format!r}; there are: {', '.join(formats)}")
+def _policy_in(format: str, setting: Setting, groups: Iterable[Setting]) -> str:
+    """Returns the policy whose rows in a format a setting is compared with."""
+    found = dict.fromkeys(
+        one.policy for one in groups if (one.format, one.problems) == (format, setting.problems)
+    )
+    if setting.policy in found or not found:
+        return setting.policy
+    if len(found) > 1:
+        raise UsageError(
+            f"{setting.policy} was not run in {format} on {setting.problems}, and several policies were; "
+            f"choose the one to compare with (--baseline-policy): {', '.join(found)}"
+        )
+    return next(iter(found))
+
+
+def _check_known(groups: Iterable[Setting], baseline: str, format: str | None, policy: str | None) -> None:
+    # Where formats or policies are compared, agents are compared with themselves first.
+    asked = {"agent": baseline if format is None and policy is None else None}
+    for kind, name in (asked | {"format": format, "policy": policy}).items():
+        known = dict.fromkeys(getattr(setting, kind) for setting in groups)
+        if name is not None and name not in known:
+            raise UsageError(f"no rows of {kind} {name!r}; there are: {', '.join(known)}")
 
 
 def _of(gap: Estimate) -> str:

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.hidden_tests import HiddenVerdict, logged_verdicts
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
+from o1coder_gym.reporting.results.rows import whole_run
+from o1coder_gym.runs.journal import read_config
 from o1coder_gym.specs import one_of
 
 Verdicts: TypeAlias = Mapping[tuple[str, str], HiddenVerdict]
@@ -25,7 +27,9 @@ class RunTrees:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Reads the rows of the folder and of the runs in it (shards, parts of a suite).
+        """Reads the rows of the folder and of the runs in it (shards, parts of a suite), each once.
+
+        As of rows (`read_results`), a tree of a run that was cut into shards twice comes from the first.
 
         Raises:
             UsageError: When the folder has no trees.
@@ -33,16 +37,23 @@ class RunTrees:
         """
         self.folder = folder
         self._parts = sorted(path.parent for path in folder.rglob(f"{TREES}.jsonl"))
-        self._rows = [row for part in self._parts for row in self._of_part(part)]
+        self._rows = list(self._of_parts())
         if not self._rows:
             raise UsageError(f"{folder}: no search trees ({TREES}.jsonl); it must be a run of bench or solve")
         self.task_ids = tuple(sorted({row["task_id"] for row in self._rows}, key=_by_numbers))
 
-    def _of_part(self, part: Path) -> Iterator[dict[str, Any]]:
-        """Yields the rows of a part; with several parts, the agent's name includes the part's."""
-        suffix = f" · {part.relative_to(self.folder)}" if len(self._parts) > 1 else ""
-        for row in tree_rows(part):
-            yield row | {"agent": row["agent"] + suffix}
+    def _of_parts(self) -> Iterator[dict[str, Any]]:
+        """Yields the rows of all parts; with several parts, the agent's name includes the part's."""
+        known: set[tuple[str, ...]] = set()
+        for part in self._parts:
+            suffix = f" · {part.relative_to(self.folder)}" if len(self._parts) > 1 else ""
+            begun = read_config(part)
+            run = str(part) if begun is None else whole_run(begun.get("config") or {})
+            for row in tree_rows(part):
+                key = (run, row["task_id"], row["agent"], str(row["seed"]))
+                if key not in known:
+                    known.add(key)
+                    yield row | {"agent": row["agent"] + suffix}
 
     def all(self) -> Iterator[SearchTree]:
         """Yields all trees of the run."""

@@ -89,7 +89,7 @@ o1coder sft --data runs/data --out runs/sft
 o1coder prm train --data runs/data --out runs/prm
 """
 """Makes the runs that pages name and no command before makes."""
-ALSO = {"runs/synthesis": "runs/data", "runs/dpo": "runs/sft"}
+ALSO = {"runs/synthesis": "runs/data", "runs/dpo": "runs/sft", "runs/thinking-trained": "runs/thinking"}
 """Likewise, as copies."""
 
 

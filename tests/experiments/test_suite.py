@@ -20,8 +20,13 @@ from o1coder_gym.experiments.suite import (
     read_suite,
     run_suite,
 )
+from o1coder_gym.metrics.significance import detectable_difference
 from o1coder_gym.policies.fake import FakeEngine
+from o1coder_gym.reporting.comparison import comparisons
+from o1coder_gym.reporting.results import ResultRow, Setting, read_results
+from o1coder_gym.reporting.run_trees import RunTrees
 from o1coder_gym.runs.budget import Budget
+from o1coder_gym.types import Outcome, Usage
 
 SUITES = Path(__file__).parents[2] / "benchmarks" / "suites"
 
@@ -115,6 +120,82 @@ def test_shards_share_out_all_problems() -> None:
     shards = [parts(suite, shard=f"{number}/3")[0].plan.task_ids for number in (1, 2, 3)]
     assert sorted(task_id for shard in shards for task_id in shard) == sorted(whole.plan.task_ids)
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_a_row_that_two_cuts_of_a_run_share_is_one_row(tmp_path: Path) -> None:
+    suite = Suite(
+        (ProblemChoice("starter", limit=8),), ("fake:",), agents=("greedy",), tokens=(64, 128), controls=False
+    )
+    # 1/2 has problems 1, 3, 5 and 7; 1/4 has 1 and 5 of them again, 2/4 has 2 and 6
+    for shard in ("1/2", "1/4", "2/4"):
+        run_suite(suite, tmp_path, shard=shard)
+    rows = read_results(tmp_path)
+    assert len({(row.task_id, row.seed, row.budget) for row in rows}) == len(rows) == 6 * 2
+    assert len(found := [*RunTrees(tmp_path).all()]) == len({tree.problem.task_id for tree in found}) == 6
+    # with more seeds, of another agent beside it or at more budgets it is the same row too
+    more = replace(suite, seeds=2, agents=("greedy", "best_of_n:n=2"), tokens=(32, 64, 128))
+    run_suite(more, tmp_path, shard="1/8")
+    rows = read_results(tmp_path)
+    found = {(row.agent, row.task_id, row.seed, row.budget) for row in rows}
+    assert len(found) == len(rows) == 6 * 2 + 1 + 3 + 6
+    # a run that does something else with the same problem is another one
+    run_suite(replace(suite, max_steps=3), tmp_path, shard="2/8")
+    assert len(read_results(tmp_path)) == len(rows) + 2
+
+
+@pytest.mark.parametrize(
+    ("name", "problems", "told"),
+    [
+        (
+            "thinking",
+            (257, 164),
+            "{} points and more show with 80 % on MBPP's 257 problems, {} on HumanEval's 164",
+        ),
+        ("thinking_trained", (257,), "{} points and more show with 80 %"),
+    ],
+)
+def test_suites_state_the_power_of_their_corrected_tests(
+    name: str, problems: tuple[int, ...], told: str
+) -> None:
+    file = SUITES / f"{name}.yaml"
+    settings = {
+        Setting(choice.name, policy, format, agent, Budget(tokens=tokens))
+        for cell in read_cells(file).values()
+        for choice in cell.problems
+        for policy in cell.policies
+        for format in cell.formats
+        for agent in contestants(cell.agents, cell.select, cell.controls)
+        for tokens in cell.tokens
+    }
+    rows = [
+        ResultRow(
+            "p",
+            one.agent,
+            0,
+            Outcome.PASS,
+            1,
+            1,
+            1.0,
+            "",
+            1,
+            Usage(),
+            "",
+            problems=one.problems,
+            policy=one.policy,
+            format=one.format,
+            budget=one.budget,
+        )
+        for one in settings
+    ]
+    family = max(one.family for one in comparisons(rows, "best_of_n", "vanilla").values())
+    # a fifth of the problems differ, as many for the one side as for the other
+    points = [
+        detectable_difference([1.0, -1.0] * (n // 10) + [0.0] * (n - n // 10 * 2), tests=family)
+        for n in problems
+    ]
+    text = re.sub(r"\s*\n# ", " ", file.read_text())
+    stated = told.format(*(round(100 * one) for one in points))
+    assert f"as one of {family} comparisons of a budget (Holm): {stated}" in text
 
 
 @pytest.mark.parametrize("changed", ["problems", "tests"])

@@ -105,3 +105,12 @@ def test_what_a_run_could_show() -> None:
     wide = detectable_difference([1.0, -1.0] * 200)
     assert wide == pytest.approx(2.8016 * math.sqrt(400 / 399) / 20, rel=1e-3)
     assert detectable_difference([1.0]) == 1.0
+
+
+def test_one_of_several_tests_can_show_less() -> None:
+    # Holm's first step asks for 0.05 / 4: 2 · 2⁻⁷ = 0.0156 is too much, 2 · 2⁻⁸ = 0.0078 is not
+    assert [fewest_differing(tests) for tests in (1, 2, 4, 24)] == [6, 7, 8, 10]
+    assert detectable_difference([0.0] * 40, tests=4) == 8 / 40
+    # (z of 1 − 0.05 / 8, 2.498, + 0.842) · s / √400
+    wide = detectable_difference([1.0, -1.0] * 200, tests=4)
+    assert wide == pytest.approx(3.3393 * math.sqrt(400 / 399) / 20, rel=1e-3)

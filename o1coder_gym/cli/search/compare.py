@@ -37,7 +37,10 @@ class CompareSettings(Checked):
         others: More of them, each compared with A.
         baseline: Without B: the agent that the others are compared with.
         baseline_format: Without B: compare formats instead, each agent with itself in this one, e.g. vanilla,
-            or with the baseline if it was not run in it.
+            or with the baseline if it was not run in it. A policy that was not run in it is compared with the
+            one that was.
+        baseline_policy: Without B: compare policies instead, or with the formats: each agent with itself of
+            this one, e.g. hf:qwen2.5-coder-0.5b, or with the baseline if it was not run with it.
         changed: Name the problems that one solves and the other does not.
         why: Count by rule what is wrong with the answers to problems that only the other solves.
         export: Write the table to a file that ends in .csv, .tex (LaTeX), .parquet, or .html (a page with
@@ -49,6 +52,7 @@ class CompareSettings(Checked):
     others: Annotated[tuple[str, ...], Flag("MORE")] = ()
     baseline: str = "greedy"
     baseline_format: str | None = None
+    baseline_policy: str | None = None
     changed: bool = False
     why: bool = False
     export: tuple[Path, ...] = ()
@@ -60,11 +64,12 @@ def compare(settings: CompareSettings) -> None:
     names = (settings.a, *((settings.b,) if settings.b is not None else ()), *settings.others)
     places = [read_place(name) for name in names]
     warn(*other_problems(places))
-    pairs = compare_places(places, settings.baseline, settings.baseline_format)
+    pairs = compare_places(places, settings.baseline, settings.baseline_format, settings.baseline_policy)
     if not pairs:
-        named = settings.baseline_format or settings.baseline
-        kind = "format" if settings.baseline_format else "agent"
-        raise UsageError(f"{settings.a} has no other {kind} than {named} to compare on the same problems")
+        asked = {"format": settings.baseline_format, "policy": settings.baseline_policy}
+        named = {kind: name for kind, name in asked.items() if name} or {"agent": settings.baseline}
+        kinds, names = " and ".join(named), " and ".join(named.values())
+        raise UsageError(f"{settings.a} has no other {kinds} than {names} to compare on the same problems")
     for path in settings.export:
         _export(path, places, pairs)
     if settings.as_json:
@@ -89,8 +94,15 @@ def _print(console: Console, lines: Iterable[str]) -> None:
 
 def _row(pair: Pair) -> dict[str, object]:
     one = pair.comparison
-    told = {"conclusion": one.conclusion, "budget": pair.budget, "failures": dict(pair.failures)}
-    return asdict(one) | told | asdict(pair.changes)
+    told = {
+        "detectable": one.detectable,
+        "conclusion": one.conclusion,
+        "budget": pair.budget,
+        "failures": dict(pair.failures),
+    }
+    numbers = asdict(one)
+    del numbers["gaps"]  # a number per problem
+    return numbers | told | asdict(pair.changes)
 
 
 def _export(path: Path, places: Sequence[Place], pairs: Sequence[Pair]) -> None:

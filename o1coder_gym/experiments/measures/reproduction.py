@@ -220,7 +220,10 @@ def _tests(
 
 
 def _thinking(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
-    """Shares solved by format, agent and budget, and what steps solve beyond direct answers, in pairs."""
+    """Shares solved by format, agent and budget, and what steps solve beyond direct answers, in pairs.
+
+    Intervals of these differences hold for all of a budget together (`Comparison.joint`).
+    """
     rows = run_suite(suite, out, resume=resume, run=run)
     found = {
         f"{one.setting.format}: {name_of(one.setting.agent)} @ {one.setting.budget.tokens}": one.share
@@ -229,7 +232,7 @@ def _thinking(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, tra
     groups = group(rows)
     for setting, one in comparisons(rows, "greedy", "vanilla").items():
         agent, tokens = name_of(setting.agent), setting.budget.tokens
-        found[f"{setting.format} {DIRECT}: {agent} @ {tokens}"] = one.difference
+        found[f"{setting.format} {DIRECT}: {agent} @ {tokens}"] = one.joint
         if tokens != max(suite.tokens) or agent in (RANDOM_PICK, ORACLE):
             continue
         lost = changes(groups[setting], groups[partner(setting, groups, "greedy", "vanilla")]).lost
@@ -339,7 +342,8 @@ RESULTS: Mapping[str, Result] = {
         partial(_tests, [("humaneval", None), ("mbpp-sanitized", "test")]),
     ),
     "thinking": Result(
-        "What do pseudocode and functions as steps solve beside direct answers, at equal generated tokens?",
+        "What do pseudocode and functions as steps solve beside direct answers, at equal generated tokens? "
+        "Intervals of the differences, beyond direct, are corrected for all of a budget.",
         partial(
             _thinking,
             _formats(

@@ -13,7 +13,8 @@ from typing import Any
 
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs.budget import UNLIMITED, Budget
-from o1coder_gym.runs.journal import read_rows
+from o1coder_gym.runs.journal import read_config, read_rows
+from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import Outcome, Usage
 
 RESULTS = "results"
@@ -163,6 +164,9 @@ class ResultRow:
         return cls(*_values(whole))
 
 
+_WHICH_PART = ("shard", "task_ids", "agents", "seeds", "sweep")
+"""Keys of a run's configuration that say which rows it makes; none of these rows depends on them."""
+
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _DEFAULTS = {field.name: field.default for field in fields(ResultRow) if field.default is not MISSING}
 _values = itemgetter(*(field.name for field in fields(ResultRow)))
@@ -184,7 +188,7 @@ def read_results(folder: Path) -> list[ResultRow]:
     """Reads the rows of a run: of the folder itself and of those in it (shards, parts of a suite).
 
     Rows without an answer are among them, unless a resumed run has found one. A row that comes twice, as of a
-    shard that was copied or run again, is counted once: the first time.
+    shard that was copied, run again or cut otherwise (1/2 and 1/4), is counted once: the first time.
 
     Raises:
         UsageError: When there are none.
@@ -194,7 +198,7 @@ def read_results(folder: Path) -> list[ResultRow]:
     found, failures = (sorted(folder.rglob(f"{name}.jsonl")) for name in (RESULTS, FAILURES))
     try:
         with _no_collection():
-            rows = _once(_rows(found))
+            rows = _once(_rows(found), _whole_runs({path.parent for path in found}))
             failed = {(row.setting, row.seed, row.task_id): row for row in _rows(failures)}
     except (KeyError, TypeError, ValueError) as error:
         raise JournalError(f"{folder}: holds a row that is not a result: {error!r}") from error
@@ -206,12 +210,23 @@ def read_results(folder: Path) -> list[ResultRow]:
     return rows
 
 
-def _once(rows: Iterable[ResultRow]) -> list[ResultRow]:
-    """Drops duplicate rows."""
+def _once(rows: Iterable[ResultRow], whole: Mapping[str, str]) -> list[ResultRow]:
+    """Drops duplicate rows; `whole` is as `_whole_runs` returns it."""
     found: dict[tuple[Any, ...], ResultRow] = {}
     for row in rows:
-        found.setdefault((row.task_id, row.seed, row.run, setting_key(row)), row)
+        found.setdefault((row.task_id, row.seed, whole.get(row.run, row.run), setting_key(row)), row)
     return list(found.values())
+
+
+def _whole_runs(folders: Iterable[Path]) -> dict[str, str]:
+    """Returns the digests of `whole_run` by `ResultRow.run`."""
+    begun = filter(None, map(read_config, folders))
+    return {one["hash"][:12]: whole_run(one.get("config") or {}) for one in begun}
+
+
+def whole_run(config: Mapping[str, Any]) -> str:
+    """Returns a digest of a run's configuration that runs share if only the part of the work differs."""
+    return config_hash({key: config[key] for key in config.keys() - {*_WHICH_PART}})
 
 
 @contextmanager

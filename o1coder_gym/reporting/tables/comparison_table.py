@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from o1coder_gym.metrics.estimates import ROUGH, ROUGH_LEGEND
-from o1coder_gym.metrics.significance import fewest_differing
 from o1coder_gym.reporting.comparison import Comparison, power_words
 from o1coder_gym.reporting.tables.places import Pair
 from o1coder_gym.reporting.tables.terminal_table import legend_text, name_lines
@@ -97,7 +96,7 @@ def _cells(one: Comparison) -> tuple[str, ...]:
 def _sign(one: Comparison) -> str:
     if one.shown:
         return "+" if one.difference.mean > 0 else "−"
-    return "?" if one.differing < fewest_differing() else "="
+    return "?" if one.too_few else "="
 
 
 def _room(cells: Sequence[Sequence[str]], width: int) -> int:

@@ -73,7 +73,7 @@ class Pair:
     Attributes:
         setting: Of the first; its agent has the name of its place where places are compared (`Place.named`).
         comparison: Of the first with the second.
-        changes: The problems on which they differ.
+        changes: The problems that only one of them solves.
         name: Of the first, as short as the budget beside it allows.
         against: Of the second, likewise.
         budget: The budget of both, in words; empty where the names say it.
@@ -153,7 +153,9 @@ def _of_budget(folder: str, rows: Sequence[ResultRow], limit: int) -> list[Resul
     return chosen
 
 
-def compare_places(places: Sequence[Place], baseline: str, format: str | None = None) -> list[Pair]:
+def compare_places(
+    places: Sequence[Place], baseline: str, format: str | None = None, policy: str | None = None
+) -> list[Pair]:
     """Compares one place's agents with a baseline among them, or several places with the first.
 
     Where two places have several settings, those of the same problems, agent and budget are compared, of the
@@ -164,12 +166,13 @@ def compare_places(places: Sequence[Place], baseline: str, format: str | None = 
         places: At least one.
         baseline: Agent spec, or its name; of one place alone.
         format: Compares the formats of one place instead, each with this one.
+        policy: Compares the policies of one place instead, each with this one; or both at once.
 
     Raises:
         UsageError: When it is not plain what to compare, or there is nothing in common.
     """
     if len(places) == 1:
-        return _within(places[0], baseline, format)
+        return _within(places[0], baseline, format, policy)
     first, *others = places
     pairs = [pair for other in others for pair in _across(other, first)]
     families = [None if pair.of_oracle else pair.budget for pair in pairs]
@@ -177,16 +180,16 @@ def compare_places(places: Sequence[Place], baseline: str, format: str | None = 
     return [replace(pair, comparison=one) for pair, one in zip(pairs, values, strict=True)]
 
 
-def _within(place: Place, baseline: str, format: str | None) -> list[Pair]:
+def _within(place: Place, baseline: str, format: str | None, policy: str | None) -> list[Pair]:
     groups = place.groups
     agents = list(dict.fromkeys(setting.agent for setting in groups))
     meant = [one for one in agents if one == baseline] or [one for one in agents if name_of(one) == baseline]
     agent = meant[0] if len(meant) == 1 else baseline
-    found = comparisons(place.rows, agent, format)
+    found = comparisons(place.rows, agent, format, policy)
     names = labels([replace(setting, budget=UNLIMITED) for setting in groups])
     pairs: list[Pair] = []
     for setting, one in found.items():
-        other = partner(setting, groups, agent, format)
+        other = partner(setting, groups, agent, format, policy)
         name, against = (names[replace(side, budget=UNLIMITED)] for side in (setting, other))
         budget = budget_words(setting.budget)
         pairs.append(_pair(setting, one, groups[setting], groups[other], name, against, budget))

@@ -19,7 +19,7 @@ from o1coder_gym.experiments.measures.reproduction import (
 )
 from o1coder_gym.experiments.suite import ProblemChoice, Suite
 from o1coder_gym.experiments.training.tcg import untracked
-from o1coder_gym.metrics.estimates import UNDEFINED, estimate_share
+from o1coder_gym.metrics.estimates import UNDEFINED, estimate_difference, estimate_share
 
 HALF = estimate_share([0.0, 1.0] * 30)
 MORE = replace(HALF, value=0.9, low=0.8, high=0.95)
@@ -108,6 +108,19 @@ def test_formats_are_compared_with_direct_answers(tmp_path):
     assert {"vanilla: greedy @ 64", "functions: best_of_n @ 64"} <= found.keys()
     assert "pseudocode beyond direct: best_of_n @ 64" in found
     assert not any(name.startswith("vanilla beyond") for name in found)
+
+
+def test_differences_hold_for_all_of_a_budget_together(tmp_path):
+    suite = reproduction._formats(ProblemChoice("starter", limit=6), "fake:", "best_of_n:n=2", tokens=(64,))
+    found = reproduction._thinking(suite, tmp_path, resume=False, run=None, track=untracked)
+    # nothing of the fake policy passes; of either other format greedy, a blind choice and best of n: 6 tests
+    together = estimate_difference([0.0] * 6, confidence=1 - 0.05 / 6)
+    alone = estimate_difference([0.0] * 6)
+    assert together.high > alone.high
+    for format in ("pseudocode", "functions"):
+        for agent in ("greedy", "best_of_n_random", "best_of_n"):
+            assert found[f"{format} beyond direct: {agent} @ 64"] == together
+        assert found[f"{format} beyond direct: oracle @ 64"] == alone  # of no family
 
 
 def test_unknown_names_are_refused(tmp_path):

@@ -1,9 +1,12 @@
 """What is wrong with answers, by rules; and formats compared in pairs."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from o1coder_gym.cli.search.compare import CompareSettings, compare
 from o1coder_gym.errors import UsageError
 from o1coder_gym.reporting.results import RESULTS, ResultRow
 from o1coder_gym.reporting.tables.comparison_table import failure_lines
@@ -137,6 +140,58 @@ def test_formats_are_compared_agent_by_agent_and_the_rest_with_the_baseline(run:
         "greedy pseudocode, where only greedy vanilla solves @ 64 tokens",
         "    6 no Python",
     ]
+
+
+def test_each_policy_in_its_own_format_is_one_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunFolder.open(tmp_path / "run", {}) as folder:
+        for policy, format, agent, solved in (
+            ("hf:direct", "vanilla", "greedy", 12),
+            ("hf:steps", "pseudocode", "greedy", 2),
+            ("hf:steps", "pseudocode", "mcts", 4),
+        ):
+            found = (
+                row(Outcome.PASS if n < solved else BROKEN, task=f"p/{n}", agent=agent, format=format)
+                for n in range(12)
+            )
+            folder.append(RESULTS, *(replace(one, policy=policy).to_row() for one in found))
+    asked = CompareSettings(a=f"{tmp_path}/run", baseline_format="vanilla", as_json=True)
+    compare(asked)
+    greedy, mcts = json.loads(capsys.readouterr().out)
+    assert (greedy["a"], greedy["b"]) == ("greedy hf:steps pseudocode", "greedy hf:direct vanilla")
+    assert (mcts["a"], mcts["b"]) == ("mcts hf:steps pseudocode", "greedy hf:direct vanilla")
+    # 10 and 8 of 12 differ, all one way: p = 2 / 2^10, doubled (Holm), and 2 / 2^8
+    assert (greedy["p_corrected"], mcts["p_corrected"]) == pytest.approx((4 / 2**10, 2 / 2**8))
+    assert (greedy["family"], greedy["failures"], mcts["failures"]) == (
+        2,
+        {"no Python": 10},
+        {"no Python": 8},
+    )
+    # fewer than 7 problems that differ cannot be shown as one of two
+    assert mcts["detectable"] == pytest.approx(max(7 / 12, greedy["detectable"]), abs=0.1)
+    assert "gaps" not in mcts
+    (tmp_path / "page.html").touch()
+    compare(replace(asked, as_json=False, why=True, export=(tmp_path / "page.html",)))
+    assert "hf:direct vanilla" in (tmp_path / "page.html").read_text().replace("<wbr>", "")
+    with pytest.raises(UsageError, match="no other policy than hf:steps to compare on the same problems"):
+        compare(replace(asked, baseline_format=None, baseline_policy="hf:steps"))
+
+
+def test_what_one_seed_of_several_solves_is_not_lost(tmp_path: Path) -> None:
+    with RunFolder.open(tmp_path, {}) as folder:
+        for format, solved in (("vanilla", (3, 3, 0)), ("pseudocode", (2, 0, 0))):
+            found = [
+                replace(
+                    row(Outcome.PASS if seed < count else BROKEN, task=f"p/{n}", format=format), seed=seed
+                )
+                for n, count in enumerate(solved)
+                for seed in range(3)
+            ]
+            folder.append(RESULTS, *(one.to_row() for one in found))
+    (pair,) = compare_places([read_place(f"{tmp_path}")], "greedy", "vanilla")
+    # the seed that fails p/0 is no answer to a problem that only the other solves; all three of p/1 are
+    assert (pair.changes.lost, pair.failures) == (("p/1",), {"no Python": 3})
 
 
 def test_a_format_that_was_not_run_is_told(run: Path) -> None:
