@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from importlib.resources import files
@@ -183,7 +184,7 @@ def stored_figures(name: str, scale: Scale, path: Path = FIGURES_FILE) -> Stored
         return Stored({})
     return Stored(
         {label: Estimate(**_numbers(found)) for label, found in row["figures"].items()},
-        row.get("outcomes", {}),
+        _read_outcomes(row.get("problems", ()), row.get("outcomes", {})),
         row.get("configuration", ""),
         made=row["made"],
         version=row["version"],
@@ -194,12 +195,29 @@ def store_figures(name: str, scale: Scale, measured: Measured, path: Path = FIGU
     """Stores the figures of a result in place of earlier ones."""
     made = {"made": date.today().isoformat(), "version": o1coder_gym.__version__}
     rows = _file(path)
+    problems = list(dict.fromkeys(task for shares in measured.outcomes.values() for task in shares))
     rows.setdefault(name, {})[scale] = made | {
         "configuration": measured.configuration,
         "figures": {label: _row(one) for label, one in measured.figures.items()},
-        "outcomes": {label: dict(shares) for label, shares in measured.outcomes.items()},
+        "problems": problems,
+        # In the order of the problems; null where one has no part in the figure.
+        "outcomes": {
+            label: [shares.get(task) for task in problems] for label, shares in measured.outcomes.items()
+        },
     }
-    write_whole(path, json.dumps(rows, indent=1, allow_nan=False) + "\n")
+    text = json.dumps(rows, indent=1, allow_nan=False)
+    # A list takes one line; a line break in JSON is never part of a text.
+    whole = re.sub(r"\[\n[^]]*\n *\]", lambda found: re.sub(r"\n *", " ", found[0]), text)
+    write_whole(path, whole + "\n")
+
+
+def _read_outcomes(
+    problems: Sequence[str], outcomes: Mapping[str, Sequence[float | None]]
+) -> dict[str, Shares]:
+    return {
+        label: {task: share for task, share in zip(problems, found, strict=True) if share is not None}
+        for label, found in outcomes.items()
+    }
 
 
 def _file(path: Path) -> dict[str, Any]:

@@ -42,13 +42,14 @@ def test_figures_are_kept_and_read_back(tmp_path):
     path = tmp_path / "figures.json"
     assert stored_figures("search", "quick", path).figures == {}
     half = measured("digest", mcts=outcomes(30, 60))
-    kept = Measured({**half.figures, "nothing": UNDEFINED}, half.outcomes, "digest")
+    some = {**half.outcomes, "of some": {"task/007": 1 / 3, "task/[008]": 0.0}}
+    kept = Measured({**half.figures, "nothing": UNDEFINED}, some, "digest")
     store_figures("search", "quick", kept, path)
     store_figures("tcg", "full", measured(kill_rate=outcomes(1, 3)), path)
     found = stored_figures("search", "quick", path)
     assert found.figures["mcts"] == half.figures["mcts"]
     assert math.isnan(found.figures["nothing"].value)
-    assert (found.outcomes, found.configuration, found.unknown) == (half.outcomes, "digest", ())
+    assert (found.outcomes, found.configuration, found.unknown) == (some, "digest", ())
     assert len(found.made.split("-")) == 3
     assert stored_figures("tcg", "full", path).outcomes == {"kill_rate": outcomes(1, 3)}
     assert stored_figures("tcg", "quick", path).figures == {}
@@ -118,6 +119,8 @@ def test_another_configuration_is_told_and_not_compared():
     assert verdict(stored, now) == "not compared"
     assert verdict(stored, measured("one", x=outcomes(10, 20))) == "same"
     assert verdict(measured("", x=outcomes(10, 20)), now) == "same"  # of an earlier version: not known
+    lacking = compare_figures(stored, measured("two", y=outcomes(10, 20)))
+    assert {one.verdict for one in lacking} == {"not compared"}
 
 
 def test_what_one_side_lacks_differs():
