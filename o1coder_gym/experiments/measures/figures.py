@@ -147,10 +147,10 @@ def _by_intervals(before: Estimate, now: Estimate) -> tuple[Verdict, str]:
     if math.isnan(before.value) != math.isnan(now.value):
         return "differs", "defined on one side only"
     if math.isnan(before.value) or math.isclose(before.value, now.value, rel_tol=1e-9, abs_tol=1e-9):
-        return "same", "equal; outcomes by problem are not known"
+        return "same", "equal, unpaired"
     gap = independent_difference(now, before)
     if math.isnan(gap.low):
-        return "not compared", "no interval, and outcomes by problem are not known"
+        return "not compared", "no interval, unpaired"
     told = f"unpaired: {gap.low:+.3f} to {gap.high:+.3f}"
     return "differs" if gap.shown else "no difference shown", told
 
