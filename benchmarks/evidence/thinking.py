@@ -16,7 +16,8 @@ from pathlib import Path
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.main import main_of
-from o1coder_gym.experiments.measures.reproduction import DIRECT, LOST, Stored, stored_figures
+from o1coder_gym.experiments.measures.figures import Stored, stored_figures
+from o1coder_gym.experiments.measures.reproduction import DIRECT, LOST
 from o1coder_gym.metrics.estimates import ROUGH, Estimate
 from o1coder_gym.settings import Checked
 

@@ -8,6 +8,7 @@ that need them. docs/experiments.md shows them.
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark, run_plan
 from o1coder_gym.experiments.measures.aspr import measure_aspr
 from o1coder_gym.experiments.measures.held_out import Gain, HeldOut, PolicyQuality, policy_quality
+from o1coder_gym.experiments.measures.rejudging import Rejudged, rejudge
 from o1coder_gym.experiments.measures.reproduction import reproduce
 from o1coder_gym.experiments.micro.make import Micro, make_micro
 from o1coder_gym.experiments.self_play import SelfPlayResult, self_play
@@ -34,6 +35,7 @@ __all__ = [
     "PolicyQuality",
     "ProblemChoice",
     "RLPlan",
+    "Rejudged",
     "SFTSettings",
     "SelfPlayConfig",
     "SelfPlayResult",
@@ -51,6 +53,7 @@ __all__ = [
     "read_cells",
     "read_config",
     "read_suite",
+    "rejudge",
     "reproduce",
     "run_benchmark",
     "run_plan",

@@ -65,6 +65,9 @@ from o1coder_gym.types.protocols import Judge, Policy
 RANDOM_PICK = "best_of_n_random"
 """The control that chooses at random. The oracle chooses among its programs, with the hidden tests."""
 
+JUDGE_FAILED = "the judge failed on the hidden tests"
+"""Error of a row whose program was not judged."""
+
 
 Report = Callable[[ResultRow], None]
 """Called with each new row of the whole budget."""
@@ -488,7 +491,7 @@ class _Answers:
             steps=answer.state.depth if answer.state else 0,
             usage=answer.usage,
             # An answer that was not judged is none: a resumed run judges it again.
-            error=answer.error or ("the judge failed on the hidden tests" if failed else ""),
+            error=answer.error or (JUDGE_FAILED if failed else ""),
             budget=answer.budget,
             timed=answer.timed,
             cut=answer.cut,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -58,6 +58,7 @@ class SamplingPassRate:
         samples: K, final steps sampled per path.
         paths: |P|, passing paths.
         solved: Problems that have at least one passing path.
+        shares: Of these problems, by name: the mean of its paths, which `per_problem` is the mean of.
     """
 
     per_path: Estimate
@@ -65,6 +66,7 @@ class SamplingPassRate:
     samples: int
     paths: int
     solved: int
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -86,13 +88,14 @@ def average_sampling_pass_rate(outcomes: Mapping[str, Sequence[Sequence[bool]]])
     if len(counts) > 1 or 0 in counts:
         raise UsageError(f"ASPR needs the same number of samples, at least 1, for each path; got {counts}")
     samples = counts.pop() if counts else 0
-    solved = [found for found in outcomes.values() if found]
-    paths = [len(found) for found in solved]
+    solved = {problem: found for problem, found in outcomes.items() if found}
+    paths = [len(found) for found in solved.values()]
     # [solved]: the mean over a problem's paths; weighed by its number of paths that is the paper's mean over
     # P.
-    shares = [sum(map(sum, found)) / (samples * len(found)) for found in solved]
+    shares = {name: sum(map(sum, found)) / (samples * len(found)) for name, found in solved.items()}
+    found = [*shares.values()]
     return SamplingPassRate(
-        estimate_share(shares, paths), estimate_share(shares), samples, sum(paths), len(solved)
+        estimate_share(found, paths), estimate_share(found), samples, sum(paths), len(solved), shares
     )
 
 

@@ -32,6 +32,7 @@ WORDS = {
     r"hf:(newfacade|agentica-org|owner)/.*": "own.jsonl",
     r"(benchmarks/selfplay/expert)\.toml": r"\1_tiny.toml",
     r"benchmarks/suites/thinking\.yaml": "suite.yaml",
+    r"humaneval\+": "humaneval",  # the same problems
     r"/shared/mine": "shared/mine",
     r"RUN": "runs/second",
     r"widest(\?.*)": r"my_agents.py:widest\1",  # the page tells how to install it

@@ -8,7 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from o1coder_gym.experiments.measures.reproduction import DIRECT, LOST, Stored
+from o1coder_gym.experiments.measures.figures import Stored
+from o1coder_gym.experiments.measures.reproduction import DIRECT, LOST
 from o1coder_gym.metrics.estimates import estimate_difference, estimate_share
 
 ROOT = Path(__file__).resolve().parents[2]

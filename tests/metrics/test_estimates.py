@@ -19,6 +19,7 @@ from o1coder_gym.metrics.estimates import (
     estimate_difference,
     estimate_mean,
     estimate_share,
+    independent_difference,
     paired_difference,
     wilson_interval,
 )
@@ -427,3 +428,16 @@ def test_the_percentile_bootstrap_goes_in_blocks() -> None:
     means = [values[dice.integers(len(values), size=(rows, len(values)))].mean(axis=1) for rows in (2, 2, 1)]
     expected = np.quantile(np.concatenate(means), [0.025, 0.975])
     assert bootstrap_interval(values, resamples=5) == pytest.approx(tuple(expected), rel=1e-12)  # pyright: ignore
+
+
+def test_a_difference_of_other_problems_is_newcombes() -> None:
+    # Newcombe 1998, table II, method 10: 56 of 70 against 48 of 80, and 9 of 10 against 3 of 10.
+    for (a, m), (b, n), low, high in (
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+    ):
+        first, second = ([1.0] * count + [0.0] * (total - count) for count, total in ((a, m), (b, n)))
+        found = independent_difference(estimate_share(first), estimate_share(second))
+        assert (found.value, found.count) == (pytest.approx(a / m - b / n), min(m, n))
+        assert (found.low, found.high) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+    assert math.isnan(independent_difference(Estimate(0.5, math.nan, math.nan, 1), found).low)

@@ -11,7 +11,7 @@ from typing import Any
 
 from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
-from o1coder_gym.cli.tools import judge_serve
+from o1coder_gym.cli.tools import judge_run, judge_serve
 from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.answers.solutions import Solution, read_solutions
 from o1coder_gym.problems.loading import load_rows
@@ -33,7 +33,8 @@ class JudgeSettings(Checked):
 
     Attributes:
         solutions: JSON lines: task_id, and code, solution or completion (which continues the prompt);
-            results.jsonl of a run is one, and LiveCodeBench's list with code_list or output_list.
+            results.jsonl of a run is one, of whose rows those with a program are judged (o1coder judge run
+            makes result rows of all), and LiveCodeBench's list with code_list or output_list.
         workers: Programs at the same time; default: one per core.
         require: What the sandbox must enforce, or nothing is run, e.g. full (o1coder doctor); may be
             repeated. Without it: those that judging untrusted programs needs.
@@ -117,4 +118,5 @@ def _case(case: CaseResult) -> dict[str, Any]:
 
 
 app = command(JudgeSettings, judge, name="judge")
+app.command(judge_run.app)
 app.command(judge_serve.app)

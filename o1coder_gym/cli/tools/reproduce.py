@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,25 +16,24 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.search.bench import run_shown
 from o1coder_gym.errors import UsageError
 from o1coder_gym.experiments.benchmark import ResultRow
-from o1coder_gym.experiments.measures.reproduction import (
+from o1coder_gym.experiments.measures.figures import (
     FIGURES_FILE,
-    RESULTS,
+    VERDICTS,
     ComparedFigure,
     Stored,
     compare_figures,
-    reproduce,
     store_figures,
     stored_figures,
 )
+from o1coder_gym.experiments.measures.reproduction import RESULTS, reproduce
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.problems.rows import ProblemRow
+from o1coder_gym.reporting.results.words import counted
 from o1coder_gym.reporting.tables.estimate_table import interval_legend
 from o1coder_gym.runs.progress import tracked
 from o1coder_gym.settings import Checked, Flag
 from o1coder_gym.settings.groups import AsJson, Resume
 from o1coder_gym.types.protocols import Policy
-
-_VERDICTS = {True: "same", False: "differs", None: "–"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class ReproductionSettings(Checked):
         quick: The tiny model that the package ships, minutes: the default.
         full: The default model, hours.
         out: Run folder; default: runs/reproduce/NAME-quick or NAME-full.
-        store: Store what was measured as the figures of this version.
+        store: Store what was measured as the figures of this version; the exit status is 0 then.
     """
 
     name: Annotated[str, Flag("NAME")] = ""
@@ -63,17 +63,19 @@ class ReproductionSettings(Checked):
             raise UsageError("--quick and --full exclude each other")
 
 
-def run(settings: ReproductionSettings) -> None:
-    """Measure a named result again and compare it with its stored figures.
+def run(settings: ReproductionSettings) -> int:
+    """Measure a named result again and compare it with its stored figures; exit 1 if one differs.
 
-    Two figures agree where their 95 % intervals overlap.
+    Figures are compared problem by problem where the outcomes of problems are stored, else by their 95 %
+    intervals; not where they are of another configuration or another number of problems. One that either
+    side lacks differs.
     """
     name, scale = settings.name, "full" if settings.full else "quick"
     if not name:
         for known, result in RESULTS.items():
             row = {"name": known, "question": result.question}
             print(to_json(row) if settings.as_json else f"{known:9}{result.question}")
-        return
+        return 0
     out = settings.out or Path("runs", "reproduce", f"{name}-{scale}")
 
     def shown(
@@ -81,28 +83,33 @@ def run(settings: ReproductionSettings) -> None:
     ) -> list[ResultRow]:
         return run_shown(plan, rows, out, resume=resume, quiet=True, policy=policy)
 
-    figures = reproduce(name, out, scale=scale, resume=settings.resume, run=shown, track=tracked)
+    measured = reproduce(name, out, scale=scale, resume=settings.resume, run=shown, track=tracked)
     before = stored_figures(name, scale)
-    compared = compare_figures(before.figures, figures)
+    compared = compare_figures(before, measured)
     if settings.store:
-        store_figures(name, scale, figures)
+        store_figures(name, scale, measured)
     if settings.as_json:
         rows = [one.to_row() for one in compared]
-        print(to_json({"stored": before.made, "version": before.version, "figures": rows}))
+        told = {"stored": before.made, "version": before.version, "unknown": before.unknown}
+        print(to_json(told | {"figures": rows}))
     else:
         _print(RESULTS[name].question, before, compared)
         print(FIGURES_FILE if settings.store else out)
+    # What is stored now is what was measured: nothing differs from it any more.
+    return int(not settings.store and any(one.verdict == "differs" for one in compared))
 
 
 def _print(question: str, before: Stored, compared: Sequence[ComparedFigure]) -> None:
     stored = f"stored, {before.made}" if before.made else "nothing stored"
-    table = Table("", stored, "now", "", box=None, title=question, title_justify="left")
+    table = Table("", stored, "now", "", "", box=None, title=question, title_justify="left")
     for one in compared:
-        table.add_row(one.name, one.stored.percent(), one.measured.percent(), _VERDICTS[one.agrees])
+        table.add_row(one.name, one.stored.percent(), one.measured.percent(), one.verdict, one.why)
     Console(highlight=False).print(table, interval_legend())
-    verdicts = [one.agrees for one in compared if one.agrees is not None]
-    if verdicts:
-        print(f"{sum(verdicts)} of {len(verdicts)} figures are the same within their intervals.")
+    if before.unknown:
+        print(f"Stored without {' and '.join(before.unknown)}: the figures alone are compared.")
+    counts = Counter(one.verdict for one in compared)
+    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    print(f"Of {counted(len(compared), 'figure')}: {told}.")
 
 
 app = command(ReproductionSettings, run, name="reproduce")

@@ -23,7 +23,6 @@ from typing import Any
 from o1coder_gym.errors import InfrastructureError, ProblemFileError
 from o1coder_gym.experiments.training.tcg import Track
 from o1coder_gym.metrics import pass_at_k
-from o1coder_gym.metrics.estimates import Estimate, estimate_share
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow
@@ -61,7 +60,9 @@ class Samples:
     tests: Mapping[str, int]
 
 
-def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool, track: Track) -> dict[str, Estimate]:
+def replay(
+    out: Path, judge: Judge, *, limit: int | None, resume: bool, track: Track
+) -> dict[str, dict[str, float]]:
     """Judges and chooses again, problem by problem; a killed replay can be resumed.
 
     Args:
@@ -72,7 +73,7 @@ def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool, track: T
         track: Shows how far it is.
 
     Returns:
-        Pass@k of the samples, and of CodeT's choices among them.
+        Pass@k of the samples, and of CodeT's choices among them, each by task id.
 
     Raises:
         ProblemFileError: When the download is not there, or not what it should be.
@@ -90,7 +91,7 @@ def replay(out: Path, judge: Judge, *, limit: int | None, resume: bool, track: T
             found[task_id] = rates(rows[task_id], samples[task_id], judge, evaluation)
             run.append("rates", {"task_id": task_id, "rates": found[task_id]})
     names = next(iter(found.values()))
-    return {name: estimate_share([one[name] for one in found.values()]) for name in names}
+    return {name: {task_id: one[name] for task_id, one in found.items()} for name in names}
 
 
 def _digest(samples: Mapping[str, Samples]) -> str:

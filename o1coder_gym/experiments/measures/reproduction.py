@@ -1,52 +1,41 @@
-"""Named results: measured again and compared with the figures that the package stores of them.
+"""Named results: what answers each question, measured as figures with the outcome of each problem.
 
 ``quick`` takes the tiny model, which the package ships, and minutes; ``full`` the default model and hours. On
 one machine the figures of a seed come out the same to the last digit; on another one draws may differ in
-rounding, so what is compared are intervals.
+rounding. `figures` compares them with those that the package stores.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
-import o1coder_gym
 from o1coder_gym.errors import UnknownNameError
 from o1coder_gym.experiments.benchmark import RANDOM_PICK
 from o1coder_gym.experiments.measures import codet
 from o1coder_gym.experiments.measures.aspr import measure_aspr
+from o1coder_gym.experiments.measures.figures import Measured, Scale, configuration_of
 from o1coder_gym.experiments.shards import SynthesisPlan
 from o1coder_gym.experiments.suite import ProblemChoice, RunPlan, Suite, parts, run_suite
 from o1coder_gym.experiments.synthesis import HarvestRules, synthesize
 from o1coder_gym.experiments.training.prm import HeadSettings, MeasurementSettings, fit_heads, measure_scorer
 from o1coder_gym.experiments.training.tcg import GeneratorSettings, Track, measure_generator, untracked
-from o1coder_gym.metrics.estimates import UNDEFINED, Estimate, estimate_share
+from o1coder_gym.metrics.estimates import Estimate, estimate_share
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.reporting.comparison import changes, comparisons, partner
-from o1coder_gym.reporting.results import ORACLE, group, summarize
-from o1coder_gym.reporting.tables.failures import count_failures
+from o1coder_gym.reporting.results import ORACLE, ResultRow, group, seeds_by_problem
+from o1coder_gym.reporting.tables.failures import RULES, failure_of
 from o1coder_gym.runs.budget import Budget
-from o1coder_gym.runs.files import write_whole
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings.groups import DEFAULT_POLICY
 from o1coder_gym.specs import name_of, parse
-
-Scale: TypeAlias = Literal["quick", "full"]
-Figures: TypeAlias = Mapping[str, Estimate]
-"""What was found, by what it is called."""
-
-FIGURES_FILE = Path(str(files("o1coder_gym.data"))) / "figures.json"
-"""Figures of this version: written by ``o1coder reproduce NAME --store``, never by hand."""
+from o1coder_gym.tcg.quality.measures import shares_by_problem
 
 DIRECT, LOST = "beyond direct", "lost"
-"""Names of figures: what steps solve beyond direct answers; of the problems that they lose, what is wrong."""
+"""Names of figures: what steps solve beyond direct answers; the problems that they lose, by what is wrong."""
 
 _TINY = "hf:tiny?dtype=float32"
 _DRAWN = "temperature=1.0,top_p=1.0,top_k=0,max_tokens=96"
@@ -57,8 +46,8 @@ _ROLLOUTS = "best_of_n:n=8"
 class Measure(Protocol):
     """Measures a result in a folder, in which an interrupted measurement resumes."""
 
-    def __call__(self, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
-        """Returns its figures."""
+    def __call__(self, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Measured:
+        """Returns its figures and outcomes."""
         ...
 
 
@@ -77,49 +66,6 @@ class Result:
     full: Measure
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """Figures that were stored.
-
-    Attributes:
-        figures: By what they are called.
-        made: The day, ISO 8601; empty where nothing is stored.
-        version: Of the package.
-    """
-
-    figures: Figures
-    made: str = ""
-    version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedFigure:
-    """A figure beside the stored one.
-
-    Attributes:
-        name: What it is called.
-        stored: Undefined where none is stored.
-        measured: Undefined where it was not measured now.
-    """
-
-    name: str
-    stored: Estimate
-    measured: Estimate
-
-    def to_row(self) -> dict[str, Any]:
-        """Returns a JSON-able dict; what is not defined is null."""
-        ends = {"stored": _row(self.stored), "measured": _row(self.measured)}
-        return {"name": self.name, **ends, "agrees": self.agrees}
-
-    @property
-    def agrees(self) -> bool | None:
-        """Whether the two intervals overlap; None where there are no two to compare."""
-        ends = (self.stored.low, self.stored.high, self.measured.low, self.measured.high)
-        if any(map(math.isnan, ends)):
-            return None
-        return self.stored.low <= self.measured.high and self.measured.low <= self.stored.high
-
-
 def reproduce(
     name: str,
     out: Path,
@@ -128,8 +74,8 @@ def reproduce(
     resume: bool = False,
     run: RunPlan | None = None,
     track: Track = untracked,
-) -> Figures:
-    """Measures a named result.
+) -> Measured:
+    """Measures a named result; see `figures` for comparing it with what is stored.
 
     Args:
         name: A key of `RESULTS`.
@@ -145,102 +91,99 @@ def reproduce(
     if name not in RESULTS:
         raise UnknownNameError("result", name, RESULTS)
     measure = RESULTS[name].full if scale == "full" else RESULTS[name].quick
-    return measure(out, resume=resume, run=run, track=track)
+    found = measure(out, resume=resume, run=run, track=track)
+    return replace(found, configuration=configuration_of(out))
 
 
-def compare_figures(stored: Figures, measured: Figures) -> list[ComparedFigure]:
-    """Puts measured figures beside the stored ones, in their order, including figures that one side lacks."""
-    names = dict.fromkeys([*stored, *measured])
-    return [
-        ComparedFigure(name, stored.get(name, UNDEFINED), measured.get(name, UNDEFINED)) for name in names
-    ]
-
-
-def stored_figures(name: str, scale: Scale, path: Path = FIGURES_FILE) -> Stored:
-    """Returns the stored figures of a result; none if nothing is stored."""
-    row = _file(path).get(name, {}).get(scale)
-    if row is None:
-        return Stored({})
-    figures = {label: Estimate(**_numbers(found)) for label, found in row["figures"].items()}
-    return Stored(figures, row["made"], row["version"])
-
-
-def store_figures(name: str, scale: Scale, figures: Figures, path: Path = FIGURES_FILE) -> None:
-    """Stores the figures of a result in place of earlier ones."""
-    made = {"made": date.today().isoformat(), "version": o1coder_gym.__version__}
-    rows = _file(path)
-    rows.setdefault(name, {})[scale] = made | {
-        "figures": {label: _row(one) for label, one in figures.items()}
-    }
-    write_whole(path, json.dumps(rows, indent=1, allow_nan=False) + "\n")
-
-
-def _file(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _row(estimate: Estimate) -> dict[str, Any]:
-    """Returns an estimate as JSON knows numbers: what is not defined is null."""
-    return {name: None if value != value else value for name, value in asdict(estimate).items()}
-
-
-def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: math.nan if value is None else value for name, value in row.items()}
-
-
-def _solved(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+def _solved(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Measured:
     """Shares of problems solved by each agent within each budget."""
-    found = summarize(run_suite(suite, out, resume=resume, run=run))
-    return {f"{name_of(one.setting.agent)} @ {one.setting.budget.tokens}": one.share for one in found}
+    groups = group(run_suite(suite, out, resume=resume, run=run))
+    return _shares(
+        {f"{name_of(one.agent)} @ {one.budget.tokens}": _by_problem(rows) for one, rows in groups.items()}
+    )
 
 
-def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+def _by_problem(rows: Iterable[ResultRow]) -> dict[str, float]:
+    """Returns by task id the share of seeds that solved the problem; a result has one problem set."""
+    return {task_id: sum(one) / len(one) for (_, task_id), one in seeds_by_problem(rows).items()}
+
+
+def _shares(outcomes: Mapping[str, Mapping[str, float]]) -> Measured:
+    """Returns figures that are means over problems."""
+    return Measured({name: estimate_share([*one.values()]) for name, one in outcomes.items()}, outcomes)
+
+
+def _table_1(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Measured:
     """Pass@1 of greedy decoding, and ASPR per problem and per path, by format (paper, Table 1)."""
-    rows = run_suite(suite, out, resume=resume, run=run)
-    greedy = {one.setting.format: one.share for one in summarize(rows) if one.setting.agent == "greedy"}
+    groups = group(run_suite(suite, out, resume=resume, run=run))
+    greedy = {one.format: _by_problem(rows) for one, rows in groups.items() if one.agent == "greedy"}
     found: dict[str, Estimate] = {}
+    outcomes: dict[str, Mapping[str, float]] = {}
     for part in parts(suite):
+        format = part.plan.format
         rate = measure_aspr(out / part.name, agents=[_ROLLOUTS])[_ROLLOUTS]
-        found[f"{part.plan.format}: Pass@1"] = greedy[part.plan.format]
-        found[f"{part.plan.format}: ASPR"] = rate.per_problem
-        found[f"{part.plan.format}: ASPR per path"] = rate.per_path
-    return found
+        outcomes |= {f"{format}: Pass@1": greedy[format], f"{format}: ASPR": rate.shares}
+        found[f"{format}: Pass@1"] = estimate_share([*greedy[format].values()])
+        found[f"{format}: ASPR"] = rate.per_problem
+        found[f"{format}: ASPR per path"] = rate.per_path
+    return Measured(found, outcomes)
 
 
 def _tests(
     sets: Sequence[tuple[str, str | None]], out: Path, *, resume: bool, run: RunPlan | None, track: Track
-) -> Figures:
+) -> Measured:
     """The value of tests on mutated inputs, by problem set."""
-    found: dict[str, Estimate] = {}
+    outcomes: dict[str, Mapping[str, float]] = {}
     for problems, split in sets:
         settings = GeneratorSettings(problems=problems, split=split)
-        rates = measure_generator(settings, out / problems, resume=resume, track=track).rates
-        found |= {f"{problems}: {name}": rates[name] for name in ("input_validity", "kill_rate")}
-    return found
+        report = measure_generator(settings, out / problems, resume=resume, track=track)
+        rates = shares_by_problem(report.problems)
+        outcomes |= {f"{problems}: {name}": rates[name] for name in ("input_validity", "kill_rate")}
+    return _shares(outcomes)
 
 
-def _thinking(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
+def _thinking(suite: Suite, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Measured:
     """Shares solved by format, agent and budget, and what steps solve beyond direct answers, in pairs.
 
     Intervals of these differences hold for all of a budget together (`Comparison.joint`).
     """
     rows = run_suite(suite, out, resume=resume, run=run)
-    found = {
-        f"{one.setting.format}: {name_of(one.setting.agent)} @ {one.setting.budget.tokens}": one.share
-        for one in summarize(rows)
-    }
     groups = group(rows)
+    solved = _shares(
+        {
+            f"{one.format}: {name_of(one.agent)} @ {one.budget.tokens}": _by_problem(some)
+            for one, some in groups.items()
+        }
+    )
+    found, outcomes = dict(solved.figures), dict(solved.outcomes)
     for setting, one in comparisons(rows, "greedy", "vanilla").items():
         agent, tokens = name_of(setting.agent), setting.budget.tokens
         found[f"{setting.format} {DIRECT}: {agent} @ {tokens}"] = one.joint
         if tokens != max(suite.tokens) or agent in (RANDOM_PICK, ORACLE):
             continue
         lost = changes(groups[setting], groups[partner(setting, groups, "greedy", "vanilla")]).lost
-        counts = count_failures(groups[setting], lost)
-        for rule, count in counts.items():
-            shares = [1.0] * count + [0.0] * (sum(counts.values()) - count)
-            found[f"{setting.format}: {agent} {LOST}: {rule}"] = estimate_share(shares)
-    return found
+        faults = _shares(
+            {
+                f"{setting.format}: {agent} {LOST}: {rule}": _failing(groups[setting], lost, rule)
+                for rule in RULES
+            }
+        )
+        found.update(faults.figures)
+        outcomes.update(faults.outcomes)
+    return Measured(found, outcomes)
+
+
+def _failing(rows: Iterable[ResultRow], lost: Collection[str], rule: str) -> dict[str, float]:
+    """Returns by task id of all problems the share of seeds whose answer loses it by a rule.
+
+    Of all, since those that are lost are other ones in each measurement: their shares would not compare.
+    """
+    found: dict[str, list[bool]] = {}
+    for row in rows:
+        if row.counted:
+            failing = row.task_id in lost and failure_of(row) == rule
+            found.setdefault(row.task_id, []).append(failing)
+    return {task_id: sum(one) / len(one) for task_id, one in found.items()}
 
 
 def _prm(
@@ -252,7 +195,7 @@ def _prm(
     resume: bool,
     run: RunPlan | None,
     track: Track,
-) -> Figures:
+) -> Measured:
     """How a scorer fitted to searches of training problems ranks steps of problems held out."""
     data: dict[str, Path] = {}
     for split, seed in (("train", 0), ("validation", 1)):
@@ -279,11 +222,11 @@ def _prm(
         asked = MeasurementSettings(scorer=scorer, data=data["validation"], split="all")
         report, _ = measure_scorer(asked, out / name.replace(" ", "-"), resume=resume)
         found |= {f"{name}: AUC": report.auc, f"{name}: pairs in order": report.pair_accuracy}
-    return found
+    return Measured(found)
 
 
-def _codet(limit: int | None, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Figures:
-    return codet.replay(out, default_judge(), limit=limit, resume=resume, track=track)
+def _codet(limit: int | None, out: Path, *, resume: bool, run: RunPlan | None, track: Track) -> Measured:
+    return _shares(codet.replay(out, default_judge(), limit=limit, resume=resume, track=track))
 
 
 def _formats(problems: ProblemChoice, policy: str, agent: str, **rest: Any) -> Suite:

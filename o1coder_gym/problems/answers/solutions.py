@@ -164,10 +164,17 @@ def _solution_id(row: Mapping[str, Any], number: int, where: str) -> str | int:
             raise ProblemFileError(f"{where}: field 'solution_id': missing or of the wrong type")
         return row["solution_id"]
     if "agent" in row:
-        budget = row.get("budget")
-        limit = budget.get("tokens") if isinstance(budget, Mapping) else None
-        return f"{row['agent']}, seed {row.get('seed', 0)}" + (f" @{limit}" if limit else "")
+        limits = _limits(row.get("budget"))
+        return f"{row['agent']}, seed {row.get('seed', 0)}" + (f" @{limits}" if limits else "")
     return number
+
+
+def _limits(budget: Any) -> str:
+    """Names a budget by all its limits, tokens by their number alone; empty without one."""
+    if not isinstance(budget, Mapping):
+        return ""
+    limits = [(unit, limit) for unit, limit in budget.items() if limit and isinstance(limit, int | float)]
+    return ", ".join(f"{limit:.10g}" + f" {unit}" * (unit != "tokens") for unit, limit in limits)
 
 
 def _texts(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, Kind]]:

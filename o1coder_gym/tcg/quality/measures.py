@@ -148,27 +148,41 @@ def summarize(qualities: Sequence[ProblemQuality]) -> dict[str, Estimate]:
     the wrong programs that such tests reject. What a reference has to tell is not measured, and no 0 %, where
     there is none.
     """
-    measured = [one for one in qualities if one.measured]
-    shares = {
-        "parse_rate": [_ratio(one.parsed, one.asked) for one in qualities],
-        "pass_rate_of_asked": [_ratio(one.passed, one.asked) for one in measured],
-        "pass_rate_of_parsed": [_ratio(one.passed, one.parsed) for one in measured],
-        "new_rate": [_ratio(one.new, one.asked) for one in measured],
-        "input_validity": [_ratio(one.valid, one.parsed) for one in measured],
-        "duplicate_rate": [_ratio(one.duplicates, one.written) for one in qualities],
-        "shown_rate": [_ratio(one.shown, one.parsed) for one in qualities],
-        "kill_rate": [_ratio(one.killed, one.mutants - one.equivalent) for one in measured],
-        "timeout_rate": [_ratio(one.timeouts, one.mutants - one.equivalent) for one in measured],
-        "equivalent_rate": [_ratio(one.equivalent, one.mutants) for one in measured],
-        "right_accepted": [_ratio(one.right_accepted, one.right) for one in qualities],
-        "wrong_rejected": [_ratio(one.wrong_rejected, one.wrong) for one in qualities],
-        "wrong_kill_rate": [_ratio(one.wrong_killed, one.wrong) for one in measured],
-    }
     return {
-        **{name: estimate_share(_known(values)) for name, values in shares.items()},
+        **{name: estimate_share([share for _, share in found]) for name, found in _shares(qualities).items()},
         "discrimination": estimate_difference(_known([_youden(one) for one in qualities])),
         "tests_per_problem": estimate_mean([float(one.parsed) for one in qualities]),
         "tokens_per_problem": estimate_mean([float(one.tokens) for one in qualities]),
+    }
+
+
+def shares_by_problem(qualities: Sequence[ProblemQuality]) -> dict[str, dict[str, float]]:
+    """Returns the shares that the rates of `summarize` are means of, by task id, where they are defined."""
+    return {name: dict(found) for name, found in _shares(qualities).items()}
+
+
+def _shares(qualities: Sequence[ProblemQuality]) -> dict[str, list[tuple[str, float]]]:
+    measured = [one for one in qualities if one.measured]
+    shares = {
+        "parse_rate": [(one.task_id, _ratio(one.parsed, one.asked)) for one in qualities],
+        "pass_rate_of_asked": [(one.task_id, _ratio(one.passed, one.asked)) for one in measured],
+        "pass_rate_of_parsed": [(one.task_id, _ratio(one.passed, one.parsed)) for one in measured],
+        "new_rate": [(one.task_id, _ratio(one.new, one.asked)) for one in measured],
+        "input_validity": [(one.task_id, _ratio(one.valid, one.parsed)) for one in measured],
+        "duplicate_rate": [(one.task_id, _ratio(one.duplicates, one.written)) for one in qualities],
+        "shown_rate": [(one.task_id, _ratio(one.shown, one.parsed)) for one in qualities],
+        "kill_rate": [(one.task_id, _ratio(one.killed, one.mutants - one.equivalent)) for one in measured],
+        "timeout_rate": [
+            (one.task_id, _ratio(one.timeouts, one.mutants - one.equivalent)) for one in measured
+        ],
+        "equivalent_rate": [(one.task_id, _ratio(one.equivalent, one.mutants)) for one in measured],
+        "right_accepted": [(one.task_id, _ratio(one.right_accepted, one.right)) for one in qualities],
+        "wrong_rejected": [(one.task_id, _ratio(one.wrong_rejected, one.wrong)) for one in qualities],
+        "wrong_kill_rate": [(one.task_id, _ratio(one.wrong_killed, one.wrong)) for one in measured],
+    }
+    return {
+        name: [(task_id, share) for task_id, share in found if not math.isnan(share)]
+        for name, found in shares.items()
     }
 
 

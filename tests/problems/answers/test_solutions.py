@@ -35,10 +35,14 @@ PROSE = Problem("p", "Double", "f")
         ),
         (
             '{"task_id": "a", "agent": "mcts", "seed": 2, "budget": {"tokens": 64}, "code": "x"}\n'
+            '{"task_id": "a", "agent": "mcts", "seed": 2, "budget": {"flops": 4e11}, "code": "x"}\n'
+            '{"task_id": "a", "agent": "mcts", "seed": 2, "budget": {"flops": 2e12}, "code": "x"}\n'
             '{"task_id": "a", "agent": "mcts", "seed": 3, "code": null}\n'
             '{"task_id": "a", "agent": "mcts", "budget": null, "code": "y"}',
             [
                 Solution("a", "x", "program", "mcts, seed 2 @64"),
+                Solution("a", "x", "program", "mcts, seed 2 @4e+11 flops"),
+                Solution("a", "x", "program", "mcts, seed 2 @2e+12 flops"),
                 Solution("a", "y", "program", "mcts, seed 0"),
             ],
         ),
