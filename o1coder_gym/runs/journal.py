@@ -186,7 +186,7 @@ def optional_folder(
 
 
 def require_folder(folder: Path, made_by: str = "bench") -> None:
-    """Raises `UsageError` when a run folder to read does not exist; `made_by` names commands that make one."""
+    """Raises `UsageError` when a run folder to read is not there; `made_by` names commands that make one."""
     if not folder.exists():
         raise UsageError(f"{folder}: no such folder; give the --out of an earlier o1coder {made_by}")
 
