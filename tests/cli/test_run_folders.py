@@ -93,6 +93,7 @@ def test_the_demo_refuses_before_it_draws(o1coder, tmp_path):
         (("explain", "RUN", "micro/test-0000"), "bench"),
         (("tree", "RUN"), "bench or solve"),
         (("export", "RUN", "--format", "atif"), "bench, synthesize or solve"),
+        (("rl", "export", "RUN"), "rl policy, rl dpo or sft"),
     ],
 )
 def test_a_run_that_is_not_there_is_named(words: tuple[str, ...], made_by: str) -> None:

@@ -393,8 +393,9 @@ def test_broken_agents_are_named(toy, clause: str, agent) -> None:
 
 
 def test_a_query_without_a_list_is_told_what_to_do(toy) -> None:
+    agent: Any = single_query
     with pytest.raises(ConformanceError, match=r"queries: Propose, Ask, .*; wrap a single query in a list$"):
-        conformance.check_agent(single_query, toy.shared, toy.policy, task_ids=["toy/0"])
+        conformance.check_agent(agent, toy.shared, toy.policy, task_ids=["toy/0"])
 
 
 def test_an_agent_that_knows_hidden_tests_is_named(toy) -> None:
