@@ -76,8 +76,8 @@ def ab_mcts(
     Args:
         problem: The question.
         root: Where to start.
-        simulations: Simulations at most, ≥ 0; each ends with a program or with nothing new. By default as
-            many as the budget pays for, 32 without one.
+        simulations: Maximum number of simulations, ≥ 1; each ends with a program or with nothing new. By
+            default until the budget ends, or 32 without a budget.
         width: Samples per node, ≥ 1; more only where a path has nothing else left.
         early_stop: Stop at the first program that passes all tests of the search.
         alpha_compile: α_c of the terminal value, in [0, 1].

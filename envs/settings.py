@@ -71,6 +71,24 @@ class Settings:
         return load_reward(self.reward, constants)
 
 
+def read_settings(arguments: Mapping[str, Any], *own: str) -> Settings:
+    """Returns the settings among the arguments of an environment.
+
+    Args:
+        arguments: By name.
+        own: Names of the arguments that the environment has beside the settings.
+
+    Raises:
+        UnknownNameError: When one is not an argument of the environment.
+        UsageError: When a value makes no sense.
+    """
+    known = [one.name for one in fields(Settings) if not one.name.startswith("_")]
+    for name in arguments:
+        if name not in known:
+            raise UnknownNameError("environment argument", name, (*known, *own, "render_mode"))
+    return Settings(**arguments)
+
+
 class SharedJudge:
     """The process-wide default judge as a value: pickles and copies, and starts with its first batch."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _RENAMED = {"CalledOff": "Cancelled"}
@@ -16,6 +16,10 @@ def __getattr__(name: str) -> Any:
 
     warn(f"{name} is called {_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
     return globals()[_RENAMED[name]]
+
+
+LISTED = 12
+"""Names that a message lists at most where there may be thousands: tasks, for instance."""
 
 
 class O1CoderError(Exception):
@@ -39,15 +43,48 @@ class UsageError(O1CoderError):
 class UnknownNameError(UsageError):
     """Raised when a name is not registered; the message has the nearest name, then all that are."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str] = (), *, where: str = "") -> None:
-        """Args: kind of thing ("agent"), the name asked for, the names known, how the message starts."""
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str] = (),
+        *,
+        where: str = "",
+        most: int | None = None,
+        advice: str = "",
+    ) -> None:
+        """Says what is unknown.
+
+        Args:
+            kind: What the name should name: "agent".
+            name: The name asked for.
+            known: The names known; the nearest is suggested.
+            where: How the message starts.
+            most: Names listed at most; None lists all.
+            advice: How the message ends: what else to try.
+        """
         from difflib import get_close_matches  # here, for every program imports this module
 
         names = sorted(known)
         nearest = get_close_matches(name, names, n=1)
         guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        listed = f"{' K' if guess else '; k'}nown: {', '.join(names)}" if names else ""
-        super().__init__(f"{where}unknown {kind} {name!r}{guess}{listed}")
+        listed = f"{' K' if guess else '; k'}nown: {first_of(names, most)}" if names else ""
+        told = f"; {advice}" if advice else ""
+        super().__init__(f"{where}unknown {kind} {name!r}{guess}{listed}{told}")
+
+
+def first_of(names: Sequence[str], most: int | None) -> str:
+    """Returns names with commas between, at most so many; an ellipsis stands for the others."""
+    cut = most is not None and len(names) > most
+    return ", ".join([*names[:most], "…"] if cut else names)
+
+
+def unreadable(path: object, error: Exception) -> str:
+    """Returns what a message says of a file that could not be read: its path and the reason, on one line."""
+    if isinstance(error, FileNotFoundError):
+        return f"{path}: no such file"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{path}: cannot be read: {' '.join(reason.split())}"
 
 
 class PluginError(O1CoderError):

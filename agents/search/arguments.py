@@ -13,11 +13,12 @@ from o1coder_gym.agents.search.leaf_values import Evaluate
 from o1coder_gym.agents.search.priors import Prior
 from o1coder_gym.agents.search.selection import Select
 from o1coder_gym.agents.search.tree import Tree
-from o1coder_gym.specs.parameters import AtLeastOne, Count, Meaning, NonNegative, Share
+from o1coder_gym.specs.parameters import AtLeastOne, Meaning, NonNegative, Share
 from o1coder_gym.types import Sampling
 
 Simulations: TypeAlias = Annotated[
-    Count | None, Meaning("Simulations at most, ≥ 0; null: as many as the budget pays for, 32 without one.")
+    AtLeastOne | None,
+    Meaning("Maximum number of simulations, ≥ 1; null: until the budget ends, or 32 without a budget."),
 ]
 Width: TypeAlias = Annotated[
     AtLeastOne | None,

@@ -170,11 +170,12 @@ class Game:
 
 
 def _checked(queries: Any, seen: Minutes) -> list[Query]:
-    if not isinstance(queries, Sequence) or isinstance(queries, str):
+    if isinstance(queries, Query):
+        raise broken("agent.query", f"got {queries!r:.200}; wrap a single query in a list")
+    if not isinstance(queries, Sequence) or isinstance(queries, str) or not queries:
         raise broken("agent.query", f"got {queries!r:.200}")
     for query in queries:
-        known = isinstance(query, Propose | Ask | Advance | Score | Execute)
-        require(known, "agent.query", f"got {query!r:.200}")
+        require(isinstance(query, Query), "agent.query", f"got {query!r:.200}")
         require(not isinstance(query, Propose | Ask) or query.n >= 1, "agent.query", "asked for no proposals")
         if isinstance(query, Score | Ask):
             continue

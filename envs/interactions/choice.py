@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_steps_of, model_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.envs.settings import Settings, shared_policy
+from o1coder_gym.envs.settings import Settings, read_settings, shared_policy
 from o1coder_gym.errors import PolicyError, UsageError
 from o1coder_gym.runs.kept import OnDisk, on_disk
 from o1coder_gym.runs.provenance import content_hash
@@ -169,7 +170,8 @@ def choice_interaction(
     policy that is trained, and never hand it on.
     """
     sampling = Sampling(temperature, top_p, top_k, max_tokens)
-    return ChoiceInteraction(Settings(**settings), policy or proposer, k, sampling, embedding)
+    own = (one for one in signature(choice_interaction).parameters if one != "settings")
+    return ChoiceInteraction(read_settings(settings, *own), policy or proposer, k, sampling, embedding)
 
 
 def _with_offers(cursor: Cursor, offers: tuple[Offer, ...]) -> Cursor:

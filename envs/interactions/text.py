@@ -16,7 +16,7 @@ from gymnasium.wrappers.utils import create_zero_array
 
 from o1coder_gym.envs.interactions.interaction import Cursor, base_info, max_steps_of, model_of
 from o1coder_gym.envs.reasoning_model import ReasoningModel
-from o1coder_gym.envs.settings import Settings
+from o1coder_gym.envs.settings import Settings, read_settings
 from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.steps.formats import StepFormat, load_format
 from o1coder_gym.steps.prompts import question
@@ -164,7 +164,7 @@ class TextInteraction:
 
 def text_interaction(*, observation_format: str = "dict", **settings: Any) -> TextInteraction:
     """Builds the interaction from plain arguments; see `env.TextEnv`."""
-    return TextInteraction(Settings(**settings), observation_format)
+    return TextInteraction(read_settings(settings, "observation_format"), observation_format)
 
 
 def messages(problem: Problem, step_format: StepFormat, state: State) -> list[dict[str, str]]:

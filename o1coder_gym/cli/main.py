@@ -238,6 +238,9 @@ def _worded(error: CycloptsError) -> str:
         known = [name for name in error.app or () if not name.startswith("-")]
         if known and not word.startswith("-"):
             return str(UnknownNameError("command", word, known))
+        if isinstance(error, UnusedCliTokensError):
+            called = " ".join(["o1coder", *(error.command_chain or ())])
+            return f"unexpected argument {word!r}; see {called} --help"
     return " ".join(str(error).split())
 
 

@@ -35,7 +35,7 @@ from o1coder_gym.experiments.benchmark import RANDOM_PICK, NoAnswersError, Repor
 from o1coder_gym.experiments.tools import Plan
 from o1coder_gym.policies import load_policy
 from o1coder_gym.policies.loading import parameters_of
-from o1coder_gym.problems.loading import ProblemSet, load_rows
+from o1coder_gym.problems.loading import OTHER_SET, ProblemSet, load_rows
 from o1coder_gym.problems.missing_tests import Warn
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.report_files import write_report
@@ -298,7 +298,7 @@ def parts(suite: Suite | Cells, *, shard: str = "", skip_bad: bool = False) -> l
     made: list[Part] = []
     for number, (choice, policy, format) in enumerate(combined, start=1):
         found = _load(choice, skip_bad)
-        chosen = [found.row(task) for task in choice.tasks] or found.rows
+        chosen = [found.row(task, advice=OTHER_SET) for task in choice.tasks] or found.rows
         rows = tuple(chosen[: choice.limit][start::stride])
         if not rows:
             raise UsageError(f"shard {shard} of {choice.name} has no problem")

@@ -19,7 +19,7 @@ from o1coder_gym.models.chat_template import with_template_arguments
 from o1coder_gym.models.lookup import model_path
 from o1coder_gym.problems.likeness import trained_on
 from o1coder_gym.runs.files import replacing
-from o1coder_gym.runs.journal import begun_with
+from o1coder_gym.runs.journal import begun_with, require_folder
 from o1coder_gym.runs.provenance import FILE, Provenance, content_hash, package_versions
 
 CHECKPOINTS, MODEL = "checkpoints", "model"
@@ -244,7 +244,7 @@ def export_policy(run: Path, step: int | None = None, out: Path | None = None) -
         The folder, adapters merged in; ``hf:FOLDER`` is its policy.
 
     Raises:
-        UsageError: When `out` holds anything but an earlier export.
+        UsageError: When there is no such run folder, or `out` holds anything but an earlier export.
         O1CoderError: When there is no such checkpoint, or it is of no policy.
         WeightsError: When the model that its adapters belong to cannot be found.
     """
@@ -284,6 +284,7 @@ def _may_be_replaced(folder: Path) -> bool:
 
 def _checkpoint(run: Path, step: int | None) -> Path:
     """Returns the whole checkpoint of a step, the last one for None."""
+    require_folder(run, "rl policy, rl dpo or sft")
     whole = {step_of(path.parent): path.parent for path in (run / CHECKPOINTS).glob("*/trainer_state.json")}
     wanted = max(whole, default=0) if step is None else step
     if wanted not in whole:

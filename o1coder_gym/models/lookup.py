@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from o1coder_gym.errors import WeightsError, require
+from o1coder_gym.errors import O1CoderError, UnknownNameError, WeightsError, require
 from o1coder_gym.models.sources.adapters import ShippedAdapter, shipped_adapters, write_merged
 from o1coder_gym.models.sources.weights import (
     HubFile,
@@ -206,8 +206,8 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
         on_progress: Called with the stage and the bytes fetched.
 
     Raises:
-        WeightsError: When there is no such model, it cannot be fetched or verified, or the cache folder
-            cannot be written.
+        UnknownNameError: When there is no such model.
+        WeightsError: When it cannot be fetched or verified, or the cache folder cannot be written.
         MissingExtraError: When what reads weights is not installed.
     """
     report = on_progress or ignore_progress
@@ -220,10 +220,20 @@ def model_path(name: str, *, on_progress: Progress | None = None) -> Path:
         return _merge(adapter, report)
     if _HUB_ID.fullmatch(name):
         return _fetch_from_hub(name, report)
-    raise WeightsError(
-        f"unknown model {name!r}: neither a local folder, nor a Hugging Face id (owner/model), "
-        f"nor one of {', '.join((*KNOWN_MODELS, *BUNDLED_MODELS, *shipped_adapters()))}"
-    )
+    raise unknown_model(name)
+
+
+def absent_model(name: str) -> O1CoderError:
+    """Returns the error for a model that is not on this machine: how to fetch it, if it can be fetched."""
+    if name in KNOWN_MODELS or name in shipped_adapters() or _HUB_ID.fullmatch(name):
+        return WeightsError(f"model {name!r} is not on this machine; run: o1coder models fetch {name}")
+    return unknown_model(name)
+
+
+def unknown_model(name: str) -> UnknownNameError:
+    """Returns the error for a name that is no model's, with the nearest one that is."""
+    known = (*KNOWN_MODELS, *BUNDLED_MODELS, *shipped_adapters())
+    return UnknownNameError("model", name, known, advice="or give a folder or owner/model")
 
 
 def _merged_place(adapter: ShippedAdapter) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from o1coder_gym.errors import WeightsError
-from o1coder_gym.models.lookup import KNOWN_MODELS, find_model
+from o1coder_gym.models.lookup import KNOWN_MODELS, find_model, unknown_model
 from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.runs.hub import hub_reachable
 
@@ -51,6 +51,7 @@ def sizes_of(name: str, lora_rank: int = 0) -> Sizes:
         lora_rank: r of LoRA on all linear layers; 0 trains all weights.
 
     Raises:
+        UnknownNameError: When there is no such model.
         WeightsError: When the configuration is not here and cannot be fetched, or is of no causal language
             model.
     """
@@ -94,7 +95,7 @@ def _config_of(name: str) -> Any:
     if folder is None and name in KNOWN_MODELS:
         raise WeightsError(f"the configuration of {name} is not here yet: o1coder models fetch {name}")
     if folder is None and "/" not in name:
-        raise WeightsError(f"unknown model {name!r}: neither a folder, nor a known name, nor owner/model")
+        raise unknown_model(name)
     reachable = folder is not None or hub_reachable()
     try:
         return AutoConfig.from_pretrained(folder or name, local_files_only=not reachable)

@@ -36,6 +36,7 @@ from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.openai_server import OpenAIEngine, OpenAISettings
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.policies.server.abilities import Abilities
+from o1coder_gym.policies.server.http import checked_addresses
 from o1coder_gym.policies.vllm.engine import VLLMEngine, VLLMSettings
 from o1coder_gym.runs.kept import OnDisk, on_disk
 from o1coder_gym.specs import Spec, parse, registry
@@ -71,7 +72,10 @@ def load_policy(spec: str, *, format: str = "pseudocode") -> Policy:
     # Plug-ins of the older entry-point group read the rest of the spec themselves.
     if entry.earlier and ":" in spec:
         return entry.object()(spec.partition(":")[2], step_format)
-    policy = registry.make("policy", policy_spec(spec), spec, step_format=step_format)
+    named = policy_spec(spec)
+    if named.name == "openai":
+        _addresses(named.target or "")  # before its arguments: without an address a model's name is no use
+    policy = registry.make("policy", named, spec, step_format=step_format)
     if not isinstance(policy, Policy):
         raise UsageError(f"policy {spec!r} is a {type(policy).__name__}, which has no propose method")
     return policy
@@ -235,16 +239,21 @@ def server_abilities(spec: str) -> Abilities:
     policy = load_policy(spec)
     engine = policy.engine if isinstance(policy, LanguageModelPolicy) else None
     if not isinstance(engine, OpenAIEngine):
-        raise UsageError(f"{spec} names no server; write openai:URL#MODEL")
+        raise UsageError(f"{spec} names no server; write openai:URL?model=NAME")
     return engine.abilities()
 
 
 def _server(target: str, model: str, settings: OpenAISettings) -> Engine:
+    addresses = _addresses(target)
+    key = f"openai:{','.join(addresses)}#{model} {settings}"
+    return shared_engine(key, lambda: OpenAIEngine(addresses, model, settings))
+
+
+def _addresses(target: str) -> list[str]:
     addresses = target or os.environ.get("OPENAI_BASE_URL", "")
     if not addresses:
-        raise UsageError("policy openai: no address; write openai:URL#MODEL, or set OPENAI_BASE_URL")
-    key = f"openai:{addresses}#{model} {settings}"
-    return shared_engine(key, lambda: OpenAIEngine(addresses.split(","), model, settings))
+        raise UsageError("policy openai: no address; write openai:URL?model=NAME, or set OPENAI_BASE_URL")
+    return checked_addresses(addresses.split(","))
 
 
 def scripted(target: str, step_format: StepFormat) -> Policy:

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from o1coder_gym.errors import PolicyError
+from o1coder_gym.errors import PolicyError, unreadable
 from o1coder_gym.steps.formats import PSEUDOCODE, StepFormat
 from o1coder_gym.types import ActionType, PolicyRequest, Proposal, State, Step
 
@@ -120,7 +120,9 @@ class ScriptedPolicy:
         """
         try:
             return cls.from_rows(json.loads(Path(path).read_text(encoding="utf-8")), step_format)
-        except (OSError, ValueError, PolicyError) as error:
+        except OSError as error:
+            raise PolicyError(unreadable(path, error)) from error
+        except (ValueError, PolicyError) as error:
             raise PolicyError(f"{path}: {error}") from error
 
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:

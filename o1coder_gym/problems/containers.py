@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from o1coder_gym.errors import ProblemFileError, require
+from o1coder_gym.errors import ProblemFileError, require, unreadable
 from o1coder_gym.problems.formats.row_format import Origin
 
 _TABLES = (".parquet", ".arrow", ".feather")
@@ -66,7 +66,7 @@ def file_lines(path: Path, group: str, first: int = 0, split: str | None = None)
         for index, (place, value, fault) in enumerate(_table_rows(path) if table else _text_rows(path)):
             yield Line(f"{path}, {place}", Origin(group, first + index, split), value, fault)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ProblemFileError(f"{path}: cannot be read: {error}") from error
+        raise ProblemFileError(unreadable(path, error)) from error
 
 
 def folder_lines(folder: Path, name: str) -> Iterator[Iterator[Line]]:
@@ -168,7 +168,7 @@ def _table_rows(path: Path) -> Iterator[tuple[str, Any, str]]:
                     index += 1
                     yield f"row {index}", value, ""
     except pyarrow.ArrowException as error:
-        raise ProblemFileError(f"{path}: cannot be read: {error}") from error
+        raise ProblemFileError(unreadable(path, error)) from error
 
 
 def _parquet_batches(path: Path) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import overload
 
-from o1coder_gym.errors import ProblemFileError, UnknownNameError, UsageError
+from o1coder_gym.errors import LISTED, ProblemFileError, UnknownNameError, UsageError
 from o1coder_gym.problems.answers.programs import limits_for
 from o1coder_gym.problems.containers import Line
 from o1coder_gym.problems.formats.row_format import Converter
@@ -99,8 +99,12 @@ class ProblemSet(Sequence[ProblemRow]):
             raise UnknownNameError(f"split of {self.name}", split, self.splits)
         return tuple(row for row in self.rows if _split(row) == split)
 
-    def row(self, task_id: str) -> ProblemRow:
+    def row(self, task_id: str, *, advice: str = "") -> ProblemRow:
         """Returns the row of a task.
+
+        Args:
+            task_id: The task.
+            advice: What the message says to do, beside listing the tasks, when there is no such task.
 
         Raises:
             UnknownNameError: When the set has no such task.
@@ -108,7 +112,13 @@ class ProblemSet(Sequence[ProblemRow]):
         for row in self.rows:
             if row.problem.task_id == task_id:
                 return row
-        raise UnknownNameError(f"task of {self.name}", task_id)
+        known = [row.problem.task_id for row in self.rows]
+        listing = f"{advice and f'{advice}, or '}list the tasks: o1coder data show {self.name}"
+        raise UnknownNameError(f"task of {self.name}", task_id, known, most=LISTED, advice=listing)
+
+
+OTHER_SET = "name its problem set with --problems"
+"""Advice for a task that the set of a command does not have."""
 
 
 def load_problems(name: str | Path, *, split: str | None = None, skip_bad: bool = False) -> list[Problem]:

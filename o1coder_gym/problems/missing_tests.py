@@ -37,7 +37,9 @@ def without_visible_tests(
     """
     found = [one.problem if isinstance(one, ProblemRow) else one for one in problems]
     lacking = [one.task_id for one in found if not one.public_tests and not further.get(one.task_id)]
-    return _line(lacking, len(found), "no public tests: no reward and no signal")
+    return _line(
+        lacking, len(found), "no public tests, so a search cannot tell right programs from wrong ones"
+    )
 
 
 def without_hidden_tests(rows: Sequence[ProblemRow]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from o1coder_gym.errors import ProblemFileError, RowError
+from o1coder_gym.errors import ProblemFileError, RowError, unreadable
 from o1coder_gym.problems.rows import ProblemRow, problem_row_from_json, problem_row_to_json
 from o1coder_gym.process_data.card import card
 from o1coder_gym.process_data.dataset import ProcessData
@@ -139,7 +139,7 @@ def _whole(folder: Path, manifest: Mapping[str, Any]) -> str:
     try:
         digest, files = _hashes(folder)
     except OSError as error:
-        raise RowError(f"{error.filename}: cannot be read: {error}") from error
+        raise RowError(unreadable(error.filename, error)) from error
     if manifest.get("hash") not in (None, digest):
         noted = manifest.get("files", {})
         changed = [name for name, found in files.items() if noted.get(name, found) != found]
@@ -207,7 +207,7 @@ def _read(path: Path, read: Callable[[Mapping[str, Any]], Row]) -> Iterable[Row]
     try:
         lines = json_lines(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise RowError(f"{path}: cannot be read: {error}") from error
+        raise RowError(unreadable(path, error)) from error
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)

@@ -11,7 +11,7 @@ from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.problems.hidden_tests import HiddenVerdict, logged_verdicts
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.reporting.results.rows import whole_run
-from o1coder_gym.runs.journal import read_config
+from o1coder_gym.runs.journal import read_config, require_folder
 from o1coder_gym.specs import one_of
 
 Verdicts: TypeAlias = Mapping[tuple[str, str], HiddenVerdict]
@@ -32,9 +32,10 @@ class RunTrees:
         As of rows (`read_results`), a tree of a run that was cut into shards twice comes from the first.
 
         Raises:
-            UsageError: When the folder has no trees.
+            UsageError: When there is no such folder, or it has no trees.
             JournalError: When the file of trees is damaged.
         """
+        require_folder(folder, "bench or solve")
         self.folder = folder
         self._parts = sorted(path.parent for path in folder.rglob(f"{TREES}.jsonl"))
         self._rows = list(self._of_parts())
@@ -67,7 +68,8 @@ class RunTrees:
         """Returns the problem of a task id, or of a unique beginning of one.
 
         Raises:
-            UnknownNameError: When there is no such problem, or more than one.
+            UnknownNameError: When there is no such problem.
+            UsageError: When more than one begins with it.
         """
         return one_of("problem of the run", name, self.task_ids)
 

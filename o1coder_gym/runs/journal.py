@@ -215,6 +215,12 @@ def optional_folder(
     return contextlib.nullcontext() if out is None else RunFolder.open(out, config, resume=resume)
 
 
+def require_folder(folder: Path, made_by: str = "bench") -> None:
+    """Raises `UsageError` when a run folder to read is not there; `made_by` names commands that make one."""
+    if not folder.exists():
+        raise UsageError(f"{folder}: no such folder; give the --out of an earlier o1coder {made_by}")
+
+
 def begun_with(folder: Path, *needed: str) -> Mapping[str, Any]:
     """Returns the configuration that the run in a folder began with; empty where there is none.
 
@@ -393,7 +399,9 @@ def _take(lock: int, folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise JournalError(f"{folder}: in use by another process") from error
+        raise JournalError(
+            f"{folder}: in use by another process; wait for it, or choose another --out"
+        ) from error
 
 
 def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
@@ -411,13 +419,18 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
         _write_config(file, row)
         return False
     if not resume:
-        raise JournalError(f"{folder}: already holds a run; resume it or choose another folder")
+        raise JournalError(
+            f"{folder}: already holds a run; add --resume to continue it, or choose another --out"
+        )
     if found["schema"] != SCHEMA:
         raise JournalError(f"{folder}: has layout {found['schema']}, this version reads {SCHEMA}")
     # By hash: two configurations are one run only if everything that results depend on is equal.
     if found["hash"] != digest:
         changed = ", ".join(_changed(found.get("config"), config))
-        raise JournalError(f"{folder}: holds a run of another config (differs in: {changed})")
+        raise JournalError(
+            f"{folder}: holds a run with another configuration (differs in: {changed}); "
+            "repeat its settings to resume, or choose another --out"
+        )
     return True
 
 

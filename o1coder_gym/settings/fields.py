@@ -34,6 +34,13 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """What the message says at its end where a field without a default is not given: how to get a value."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """Marks a group whose flags carry its name, ``--run.seed``: its fields are called as those of others.
 

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from o1coder_gym.errors import UnknownNameError, UsageError
-from o1coder_gym.settings.fields import Section, Setting, Without, all_settings, own_settings
+from o1coder_gym.errors import UnknownNameError, UsageError, unreadable
+from o1coder_gym.settings.fields import Hint, Section, Setting, Without, all_settings, own_settings
 from o1coder_gym.specs.parameters import REQUIRED
 from o1coder_gym.specs.parameters.values import choices, convert, expected, item_of, members, read_text
 
@@ -184,7 +184,9 @@ def _stage(one: Setting, raw: Mapping[str, Any], file: str, path: tuple[str, ...
     return _build(kind, path, values, default, file)
 
 
-def _build(kind: Any, above: tuple[str, ...], values: Mapping[str, Any], base: Any, file: str) -> Any:
+def _build(
+    kind: Any, above: tuple[str, ...], values: Mapping[str, Any], base: Any, file: str, dotted: bool = False
+) -> Any:
     made: dict[str, Any] = {}
     section = f", [{'.'.join(above)}]" if above else ""
     where = f"{file}{section}: " if file else ""
@@ -192,24 +194,34 @@ def _build(kind: Any, above: tuple[str, ...], values: Mapping[str, Any], base: A
         path = (*above, one.name)
         if one.is_group:
             below = one.default if base is None else getattr(base, one.name)
-            made[one.name] = _build(one.kind, path, values, None if below is REQUIRED else below, file)
+            deeper = dotted or one.mark(Section) is not None
+            made[one.name] = _build(
+                one.kind, path, values, None if below is REQUIRED else below, file, deeper
+            )
         elif (key := ".".join(path)) in values:
             made[one.name] = values[key]
         elif base is not None:
             made[one.name] = getattr(base, one.name)
         elif one.default is REQUIRED:
-            raise UsageError(f"{where}{one.name if file else one.flag or key} is required")
+            flag = replace(one, path=path, dotted=dotted).flag
+            raise _missing(one, f"{where}{one.name}" if file else flag or key)
     try:
         return kind(**made)
     except UsageError as error:
         raise UsageError(f"{where}{error}") from error
 
 
+def _missing(one: Setting, name: str) -> UsageError:
+    """Returns the error for a setting without a value: its name, its meaning, and where to get a value."""
+    about, hint = one.parameter.phrase, one.mark(Hint)
+    return UsageError(f"{name} is required{about and f': {about}'}{f'; {hint.text}' if hint else ''}")
+
+
 def _load(path: Path) -> Mapping[str, Any]:
     try:
         found = _loads(path.suffix, path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # TOML's, JSON's and Unicode's errors are ValueErrors
-        raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+        raise UsageError(unreadable(path, error)) from error
     if not isinstance(found, Mapping):
         raise UsageError(f"{path}: expected keys and values, got {type(found).__name__}")
     return found

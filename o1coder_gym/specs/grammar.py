@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.errors import LISTED, UnknownNameError, UsageError, first_of
 
 _NAME = re.compile(r"[^:?]*")
 _PLACE = re.compile(r"[^:?]*\.[^:?]*:[^\W\d][\w.]*(?=\?|$)")
@@ -73,12 +73,15 @@ def one_of(kind: str, name: str, known: Iterable[str]) -> str:
     """Returns the known name that equals a text, or the only one that begins with it.
 
     Raises:
-        UnknownNameError: When there is none, or more than one.
+        UnknownNameError: When there is none.
+        UsageError: When more than one begins with it.
     """
     names = list(dict.fromkeys(known))
     meant = [name] if name in names else [one for one in names if one.startswith(name)]
-    if len(meant) != 1:
-        raise UnknownNameError(kind, name, meant[:12] or names[:12])
+    if not meant:
+        raise UnknownNameError(kind, name, names, most=LISTED)
+    if len(meant) > 1:
+        raise UsageError(f"{kind} {name!r} is ambiguous; it could be: {first_of(meant, LISTED)}")
     return meant[0]
 
 

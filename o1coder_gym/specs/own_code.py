@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from o1coder_gym.errors import PluginError, UsageError
+from o1coder_gym.errors import PluginError, UsageError, unreadable
 
 _PLACE = re.compile(r"(?P<where>[^:?]+):(?P<name>[^\W\d][\w.]*)(?=\?|$)")
 
@@ -60,6 +60,8 @@ def load_object(place: str) -> Any:
         found: Any = _module(file.resolve(strict=True), file.stat().st_mtime_ns)
         return attrgetter(name)(found)
     except (OSError, ImportError, AttributeError) as error:
+        if isinstance(error, FileNotFoundError) and _missing(error, where, file):
+            raise UsageError(unreadable(file, error)) from error
         if _missing(error, where, file):
             raise UsageError(f"{place} is not importable: {_reason(error)}") from error
         raise PluginError(f"{place} cannot be imported: {_reason(error)}{_line(error, where)}") from error

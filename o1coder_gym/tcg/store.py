@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.errors import ProblemFileError, unreadable
 from o1coder_gym.models.lookup import cache_folder
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow, case_from_json, case_to_json
@@ -127,14 +127,14 @@ def _cut_torn_line(path: Path) -> None:
         if not content.endswith(b"\n"):
             os.truncate(path, content.rfind(b"\n") + 1)
     except OSError as error:
-        raise ProblemFileError(f"{path}: cannot be read: {error}") from error
+        raise ProblemFileError(unreadable(path, error)) from error
 
 
 def _lines(path: Path) -> list[str]:
     try:
         return json_lines(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ProblemFileError(f"{path}: cannot be read: {error}") from error
+        raise ProblemFileError(unreadable(path, error)) from error
 
 
 TESTS_PER_PROBLEM = 16

@@ -88,6 +88,8 @@ def test_a_bare_name_is_the_function() -> None:
         ("mcts:early_stop=yes", "early_stop must be true or false"),
         ("mcts:width=0", "width must be at least 1, got 0"),
         ("mcts:parallel=0", "parallel must be at least 1"),
+        ("mcts?simulations=0", "simulations must be at least 1, got 0"),
+        ("ab_mcts?simulations=0", "simulations must be at least 1, got 0"),
         ("best_of_n:n=0", "n must be at least 1, got 0"),
         ("beam:branch=0", "branch must be at least 1"),
         ("diverse_beam:groups=0", "groups must be at least 1, got 0"),

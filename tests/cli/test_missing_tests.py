@@ -14,7 +14,8 @@ ROWS = [
     ProblemRow(Problem("b", "?", "f"), (TEST,)),
     ProblemRow(Problem("c", "?", "f", (TEST,)), ()),
 ]
-UNSEEN = "1 of 2 problems has no public tests: no reward and no signal (toy/square)"
+BLIND = "no public tests, so a search cannot tell right programs from wrong ones"
+UNSEEN = f"1 of 2 problems has {BLIND} (toy/square)"
 NEVER = "1 of 2 problems has no hidden tests: never solved (toy/square)"
 
 
@@ -28,7 +29,7 @@ def bare(problems):
 
 
 def test_lines_by_hand():
-    assert without_visible_tests(ROWS) == "1 of 3 problems has no public tests: no reward and no signal (b)"
+    assert without_visible_tests(ROWS) == f"1 of 3 problems has {BLIND} (b)"
     assert without_visible_tests(ROWS, {"b": (TEST,)}) == ""
     assert without_hidden_tests(ROWS) == "1 of 3 problems has no hidden tests: never solved (c)"
     assert without_hidden_tests(ROWS[:2]) == ""

@@ -7,6 +7,7 @@ import pytest
 
 from o1coder_gym.cli.run_folders import check_free, resumable, run_folder
 from o1coder_gym.errors import UsageError
+from tests.command_line import call
 
 
 def test_a_run_has_the_folder_that_is_named_or_a_new_one(tmp_path, monkeypatch):
@@ -80,3 +81,22 @@ def test_the_demo_refuses_before_it_draws(o1coder, tmp_path):
     assert done.returncode != 0
     assert "nonsense" in done.stderr
     assert "Three chosen problems" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "made_by"),
+    [
+        (("report", "RUN"), "bench"),
+        (("compare", "RUN"), "bench"),
+        (("bench", "compare", "RUN#mcts@512", "RUN"), "bench"),
+        (("bench", "aspr", "RUN"), "bench"),
+        (("explain", "RUN", "micro/test-0000"), "bench"),
+        (("tree", "RUN"), "bench or solve"),
+        (("export", "RUN", "--format", "atif"), "bench, synthesize or solve"),
+        (("rl", "export", "RUN"), "rl policy, rl dpo or sft"),
+    ],
+)
+def test_a_run_that_is_not_there_is_named(words: tuple[str, ...], made_by: str) -> None:
+    done = call(*(word.replace("RUN", "runs/none") for word in words))
+    told = f"usage: runs/none: no such folder; give the --out of an earlier o1coder {made_by}\n"
+    assert (done.exit_code, done.stderr) == (2, told)

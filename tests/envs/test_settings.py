@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import gymnasium
@@ -46,6 +47,16 @@ def test_objects_do_as_well_as_names(toy) -> None:
         proposals = choice.reset(seed=0)[1]["proposals"]
         assert len(proposals) == 3
         assert {*proposals} <= {*toy.actions}
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_an_unknown_argument_is_named(make: Callable[..., object]) -> None:
+    told = "^unknown environment argument 'nonsense'; known: alpha, .*, observation_format, .*, tests$"
+    with pytest.raises(UnknownNameError, match=told):
+        make("O1Coder/Starter-v0", nonsense=1)
+    told = "^unknown environment argument 'propser'; did you mean 'proposer'. Known: .*, k, .*, top_p$"
+    with pytest.raises(UnknownNameError, match=told):
+        make("O1Coder/Choice-v0", propser="fake")
 
 
 def test_what_makes_no_scorer_is_named(scorers: str) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from o1coder_gym.errors import MissingExtraError, WeightsError
+from o1coder_gym.errors import MissingExtraError, UnknownNameError, WeightsError
 from o1coder_gym.models import lookup
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model, model_path
 from o1coder_gym.models.sources import weights
 from o1coder_gym.models.sources.weights import HubFile, WeightFile, Wheel
+from tests.command_line import call
 
 WIDTH, VOCABULARY = 32, 261
 TEMPLATE = "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
@@ -227,9 +228,17 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["gpt-17", "a/b/c", "", "no such model"])
 def test_an_unknown_name_is_one_line_with_the_known_ones(name, cache):
-    with pytest.raises(WeightsError, match=r"unknown model .*qwen2\.5-coder-0\.5b, smollm2-135m") as error:
+    told = r"unknown model .*nown: qwen2\.5-coder-0\.5b, smollm2-135m, .*; or give a folder or owner/model$"
+    with pytest.raises(UnknownNameError, match=told) as error:
         model_path(name)
     assert "\n" not in str(error.value)
+
+
+def test_a_misspelt_model_is_answered_with_the_nearest(cache):
+    for command in ("path", "fetch"):
+        done = call("models", command, "tniy")
+        assert done.exit_code == 2
+        assert done.stderr.startswith("usage: unknown model 'tniy'; did you mean 'tiny'? Known: ")
 
 
 def test_a_hub_id_without_internet_is_one_line(cache):

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("peft")
 
-from o1coder_gym.errors import WeightsError
+from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.sizes import sizes_of
 from o1coder_gym.models.training.arguments import lora
 
@@ -53,6 +53,6 @@ def test_a_configuration_that_is_not_here_is_one_line(
     name: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(WeightsError, match=told) as raised:
+    with pytest.raises(O1CoderError, match=told) as raised:
         sizes_of(name)
     assert "\n" not in str(raised.value)

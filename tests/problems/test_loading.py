@@ -145,6 +145,16 @@ def test_an_unknown_set_is_answered_with_the_known_ones():
         load_rows("humanevil")
 
 
+def test_an_unknown_task_is_answered_with_some_and_where_the_others_are():
+    found = load_rows("starter")
+    told = (
+        r"unknown task of starter 'starter/01-vowel-words'; did you mean 'starter/001-vowel-words'\? "
+        r"Known: starter/001-vowel-words, (starter/\S+, ){11}…; list the tasks: o1coder data show starter$"
+    )
+    with pytest.raises(UnknownNameError, match=told):
+        found.row("starter/01-vowel-words")
+
+
 def test_the_data_folder_goes_before_an_installed_package(write, tmp_path, monkeypatch):
     monkeypatch.setenv("O1CODER_DATA", str(tmp_path))
     write(ROW | {"task_id": "mine/1"}, name="starter/one.jsonl")

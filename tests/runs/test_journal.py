@@ -107,7 +107,7 @@ def test_a_run_begins_with_what_its_reader_needs(tmp_path: Path) -> None:
 
 def test_a_folder_with_a_run_needs_resume(tmp_path: Path) -> None:
     begin(tmp_path)
-    with pytest.raises(JournalError, match="already holds a run"):
+    with pytest.raises(JournalError, match="already holds a run; add --resume to continue it, or"):
         RunFolder.open(tmp_path, CONFIG)
     with RunFolder.open(tmp_path, CONFIG, resume=True) as folder:
         assert folder.resumed
@@ -129,7 +129,7 @@ def test_a_start_that_wrote_nothing_blocks_no_other(tmp_path: Path) -> None:
 
 def test_a_run_of_another_config_is_refused_by_name(tmp_path: Path) -> None:
     begin(tmp_path)
-    with pytest.raises(JournalError, match=r"another config \(differs in: budget, seed\)"):
+    with pytest.raises(JournalError, match=r"another configuration \(differs in: budget, seed\); repeat"):
         RunFolder.open(tmp_path, {"agents": ["mcts"], "seed": 1, "budget": 5}, resume=True)
 
 

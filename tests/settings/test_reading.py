@@ -13,6 +13,7 @@ from o1coder_gym.settings import (
     Checked,
     Flag,
     Heading,
+    Hint,
     Positive,
     Section,
     Setting,
@@ -85,7 +86,7 @@ class Cake(Checked):
         top: What is done at the end.
     """
 
-    name: Annotated[str, Flag("NAME")]
+    name: Annotated[str, Flag("NAME"), Hint("bake init writes one")]
     layers: Annotated[tuple[AtLeastOne, ...], Heading("Size")] = (3, 2)
     fillings: tuple[Filling, ...] = ()
     kind: Literal["sponge", "yeast"] | None = None
@@ -170,7 +171,7 @@ def test_yaml_has_numbers_as_yaml_1_2_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "name is required"),
+        ("", r"cake.toml: name is required: of it; bake init writes one$"),
         ('name = "a"\nkind = "rye"', "kind: unknown kind 'rye'; known: sponge, yeast"),
         ('name = "a"\nlayers = [1, 0]', "layers must be at least 1, got 0"),
         ('name = "a"\nlayers = "many"', "layers must be numbers such as 512,1024, or none, got 'many'"),
@@ -224,9 +225,22 @@ def test_ranges_hold_in_python_too() -> None:
         Cake(name="a", kind="rye")  # pyright: ignore[reportArgumentType]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order(Checked):
+    """Order."""
+
+    parcel: Annotated[Box, Section()]
+
+
+def test_a_required_setting_is_called_by_its_whole_flag() -> None:
+    with pytest.raises(UsageError, match=r"^--parcel\.out is required: where the cake goes$"):
+        read(Order)
+    assert read(Order, given={"parcel.out": Path("x")}) == Order(parcel=Box(out=Path("x")))
+
+
 def test_a_run_folder_is_put_beside() -> None:
     kind = with_run(Grill, Box)
-    with pytest.raises(UsageError, match="--out is required"):
+    with pytest.raises(UsageError, match=r"^--out is required: where the cake goes$"):
         read(kind)
     assert read(kind, None, {"run.out": Path("x")}).run == Box(out=Path("x"))
     assert isinstance(read(kind, None, {"run.out": Path("x")}), Grill)

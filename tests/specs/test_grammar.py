@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from o1coder_gym.errors import UsageError
-from o1coder_gym.specs import Spec, name_of, parse
+from o1coder_gym.errors import UnknownNameError, UsageError
+from o1coder_gym.specs import Spec, name_of, one_of, parse
 
 NAMES = st.text().filter(lambda name: ":" not in name and "?" not in name)
 PAIRS = st.lists(st.tuples(st.text(min_size=1), st.text())).map(tuple)
@@ -64,3 +64,17 @@ def test_a_name_that_could_not_be_read_back_is_refused() -> None:
 def test_names_are_read_in_both_spellings() -> None:
     specs = ("mcts", "mcts:width=4", "mcts?width=4", "mcts?path=a:b", "mcts:path=a?b")
     assert {name_of(spec) for spec in specs} == {"mcts"}
+
+
+def test_a_beginning_names_one_of_many() -> None:
+    known = [f"micro/test-{number:04}" for number in range(20)]
+    assert one_of("task", "micro/test-0003", known) == "micro/test-0003"
+    assert one_of("task", "micro/test-001", [*known[:11], "other"]) == "micro/test-0010"
+    told = ", ".join(known[:10])
+    with pytest.raises(UsageError, match=f"^task 'micro/test-000' is ambiguous; it could be: {told}$"):
+        one_of("task", "micro/test-000", known)
+    with pytest.raises(UsageError, match=r"could be: micro/test-0000, .*, micro/test-0011, …$"):
+        one_of("task", "micro", known)
+    told = "unknown task 'micro/tets-0019'; did you mean 'micro/test-0019'. Known: .*, micro/test-0011, …$"
+    with pytest.raises(UnknownNameError, match=told):
+        one_of("task", "micro/tets-0019", known)

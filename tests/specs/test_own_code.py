@@ -94,7 +94,7 @@ def test_agents_policies_and_rewards_are_loaded(own: str) -> None:
         ("import no_such_thing\n", "broken.py:a", PluginError, r"No module named 'no_such_thing' .*line 1\)"),
         ("exit(3)\n", "broken.py:a", PluginError, r"SystemExit: 3 .*line 1\)"),
         ("a = 1\n", "broken.py:b", UsageError, "not importable: AttributeError: there is no 'b'"),
-        ("", "nowhere.py:b", UsageError, "not importable: FileNotFoundError"),
+        ("", "nowhere.py:b", UsageError, r"^nowhere\.py: no such file$"),
         ("", "no.where:b", UsageError, "not importable: ModuleNotFoundError"),
         ("a = 1\n", "broken.py:a", PluginError, r"broken.py:a is a int; expected a function"),
         ("def a(x): pass\n", "broken.py:a", PluginError, r"called otherwise; expected a function"),
@@ -108,6 +108,15 @@ def test_broken_code_is_one_line_with_its_place(
     with pytest.raises(kind, match=told) as caught:
         load_agent(spec)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(own: str) -> None:
+    for load in (load_agent, load_policy):
+        with pytest.raises(UsageError, match=r"^nofile\.py: no such file$"):
+            load("nofile.py:x")
+    Path("reads.py").write_text("open('data.txt')\n")
+    with pytest.raises(PluginError, match=r"cannot be imported: FileNotFoundError: .*data\.txt"):
+        load_agent("reads.py:x")
 
 
 def test_bench_runs_an_agent_of_a_file(own: str) -> None:

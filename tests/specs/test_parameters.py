@@ -183,7 +183,7 @@ def test_unknown_missing_and_repeated_arguments_are_named() -> None:
         read(shar="1")
     with pytest.raises(UnknownNameError, match="unknown choose 'two'; known: one"):
         read(choose="two")
-    with pytest.raises(UsageError, match="n is missing: How many, ≥ 1"):
+    with pytest.raises(UsageError, match=r"n is missing; add it: n=N \(how many, ≥ 1\)$"):
         bind(KNOWN, (), "sample: ")
     with pytest.raises(UsageError, match="n is given twice"):
         bind(KNOWN, (("n", "1"), ("n", "2")), "sample: ")

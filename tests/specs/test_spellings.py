@@ -131,8 +131,12 @@ def test_a_script_whose_name_has_a_question_mark(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("openai:http://a/v1", "model is missing: The model's name there"),
-        ("openai:#m", "policy openai: no address; write openai:URL#MODEL, or set OPENAI_BASE_URL"),
+        (
+            "openai:http://a/v1?tries=2",
+            r"model is missing; add it: openai:http://a/v1\?tries=2&model=MODEL \(the model's name there\)$",
+        ),
+        ("openai:a:8000/v1", r"'a:8000/v1' is not the address of a server; did you mean http://a:8000/v1\?$"),
+        ("openai:#m", r"policy openai: no address; write openai:URL\?model=NAME, or set OPENAI_BASE_URL"),
         ("hff:x", r"policy hff:x: unknown policy 'hff'; did you mean 'hf:'\?"),
         (
             "hf:x?dtyp=auto",

@@ -17,6 +17,7 @@ from o1coder_gym.errors import JournalError, ProblemFileError, RowError, Unknown
 from o1coder_gym.problems.formats.reading.fields import decoded
 from o1coder_gym.process_data.search_tree import TREES, SearchTree, tree_rows
 from o1coder_gym.runs.files import replacing
+from o1coder_gym.runs.journal import require_folder
 
 FORMATS: Mapping[str, Callable[[SearchTree], Iterator[dict[str, Any]]]] = MappingProxyType(
     {"atif": atif, "verifiers": verifiers, "verl": verl}
@@ -29,11 +30,12 @@ def export_traces(run: Path, format: str, path: Path) -> int:
 
     Raises:
         UnknownNameError: When there is no such format.
-        UsageError: When the traces would replace the trees.
+        UsageError: When there is no such folder, or the traces would replace the trees.
         JournalError: When there are no trees, or they are damaged.
     """
     if format not in FORMATS:
         raise UnknownNameError("format of traces", format, FORMATS)
+    require_folder(run, "bench, synthesize or solve")
     if path.resolve() == (run / f"{TREES}.jsonl").resolve():
         raise UsageError(f"{path}: holds the trees themselves, and would be replaced")
     traces = (trace for row in tree_rows(run) for trace in FORMATS[format](SearchTree.from_row(row)))

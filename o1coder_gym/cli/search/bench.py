@@ -17,7 +17,7 @@ from o1coder_gym.cli.commands import command
 from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable, run_folder
 from o1coder_gym.cli.search import aspr, compare
-from o1coder_gym.errors import O1CoderError, UsageError
+from o1coder_gym.errors import O1CoderError, UsageError, unreadable
 from o1coder_gym.experiments.benchmark import NoAnswersError, run_benchmark
 from o1coder_gym.experiments.suite import Cells, Suite, read_cells, run_suite
 from o1coder_gym.experiments.tools import Plan
@@ -115,7 +115,9 @@ def chosen_tasks(words: Sequence[str], file: Path | None) -> tuple[str, ...]:
         try:
             lines = [line.strip() for line in json_lines(file)]
             found = [json.loads(line)["task_id"] if line.startswith("{") else line for line in lines]
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
+            raise UsageError(unreadable(file, error)) from error
+        except (ValueError, KeyError) as error:
             raise UsageError(
                 f"{file}: expected a task id a line, or JSON lines with task_id: {error}"
             ) from error

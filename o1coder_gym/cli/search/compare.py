@@ -20,7 +20,7 @@ from o1coder_gym.reporting.tables.export import SUFFIXES, write_grid
 from o1coder_gym.reporting.tables.places import Pair, Place, compare_places, other_problems, read_place
 from o1coder_gym.reporting.tables.run_tables import comparison_grid
 from o1coder_gym.runs.progress import notes, warn
-from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings import Checked, Flag, Hint
 from o1coder_gym.settings.groups import AsJson
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class CompareSettings(Checked):
             tables, curves and problems); may be repeated.
     """
 
-    a: Annotated[str, Flag("A")]
+    a: Annotated[str, Flag("A"), Hint("e.g. o1coder compare runs/first --baseline best_of_n")]
     b: Annotated[str | None, Flag("B")] = None
     others: Annotated[tuple[str, ...], Flag("MORE")] = ()
     baseline: str = "greedy"

@@ -16,7 +16,7 @@ from o1coder_gym.cli.json_text import to_json
 from o1coder_gym.cli.run_folders import resumable
 from o1coder_gym.experiments.solving import Solved, Solver
 from o1coder_gym.experiments.solving import solve as solve_rows
-from o1coder_gym.problems.loading import load_rows
+from o1coder_gym.problems.loading import OTHER_SET, load_rows
 from o1coder_gym.problems.missing_tests import without_hidden_tests, without_visible_tests
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.results import counted
@@ -121,7 +121,7 @@ def _row(settings: SolveSettings) -> ProblemRow:
         problem = Problem(settings.task_id or "question", settings.prompt, settings.entry_point)
         return ProblemRow(problem, tests=(), reference=None)
     rows = load_rows(settings.problems, split=settings.split)
-    return rows[0] if settings.task_id is None else rows.row(settings.task_id)
+    return rows[0] if settings.task_id is None else rows.row(settings.task_id, advice=OTHER_SET)
 
 
 _SHOWN = 40
@@ -222,7 +222,8 @@ def _body(step: Step) -> Text | Syntax:
 def _conclude(console: Console, notes: Console, found: Solved) -> None:
     usage, hidden = found.result.usage, found.hidden
     if found.code is None:
-        notes.print("[red]no code was committed[/] within the budget" + ", which cut a step" * found.cut)
+        cut = ": the budget cut a step" * found.cut
+        notes.print(f"[red]no program was submitted[/]{cut}; try a larger --tokens or more --max-steps")
     else:
         notes.rule("chosen program")
         console.print(_body(Step(ActionType.CODE, found.code)))

@@ -92,7 +92,7 @@ def path(settings: ModelSettings) -> None:
     name = settings.name
     folder = lookup.find_model(name)
     if folder is None:
-        raise WeightsError(f"model {name!r} is not on this machine; run: o1coder models fetch {name}")
+        raise lookup.absent_model(name)
     _print_folder(folder, settings)
 
 

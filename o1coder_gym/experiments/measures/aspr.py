@@ -20,7 +20,7 @@ from o1coder_gym.policies import load_policy
 from o1coder_gym.problems.hidden_tests import Evaluation
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.process_data.search_tree import SearchTree, tree_rows
-from o1coder_gym.runs.journal import RunFolder, begun_with, require_unchanged
+from o1coder_gym.runs.journal import RunFolder, begun_with, require_folder, require_unchanged
 from o1coder_gym.runs.seeds import derive_seed, derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.steps.formats import StepFormat, load_format, read_action
@@ -76,6 +76,7 @@ def measure_aspr(
             policy or its problems have changed by now.
         JournalError: When the folder cannot be read, or is in use.
     """
+    require_folder(run)
     config = begun_with(run, "problems", "split", "task_ids", "policy", "format")
     used = config["policy"], config["problems"]
     require_unchanged(run, config, *used, otherwise="its paths are those of another policy or other problems")

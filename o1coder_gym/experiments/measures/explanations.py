@@ -15,7 +15,7 @@ from o1coder_gym.reporting.pages.tree_page import test_line
 from o1coder_gym.reporting.results import RESULTS, ResultRow, read_results
 from o1coder_gym.runs.journal import begun_with, require_unchanged
 from o1coder_gym.sandbox import default_judge
-from o1coder_gym.settings import Checked, Flag
+from o1coder_gym.settings import Checked, Flag, Hint
 from o1coder_gym.settings.groups import AsJson
 from o1coder_gym.specs import name_of, one_of
 from o1coder_gym.types import Outcome, Verdict
@@ -35,7 +35,7 @@ class ExplainSettings(Checked):
     """
 
     run: Annotated[Path, Flag("RUN")]
-    task: Annotated[str, Flag("TASK")]
+    task: Annotated[str, Flag("TASK"), Hint("o1coder tree RUN lists them")]
     agent: Annotated[str | None, Flag("AGENT")] = None
     seed: int | None = None
     tokens: int | None = None

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
 from o1coder_gym.models.training.settings import PRM_SETTINGS, TrainingSettings
-from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Range, Section, read, to_row
+from o1coder_gym.settings import AtLeastOne, Checked, Count, Flag, Hint, Range, Section, read, to_row
 from o1coder_gym.settings.groups import TemplateArguments
 
 SFT = TrainingSettings(learning_rate=1e-4, epochs=2.0, lora_rank=16, max_length=2048)
+_INIT = Hint("o1coder selfplay init mine.toml writes a file with all settings")
 _METHODS = Section("method", (("grpo", RLSettings), ("dpo", DPOSettings)))
 
 
@@ -37,7 +38,7 @@ class RunSection(Checked):
         template_arguments: Variables of the chat template, for searches and all trainings that have none.
     """
 
-    model: str
+    model: Annotated[str, _INIT]
     iterations: AtLeastOne = 2
     expert: bool = False
     patience: Count = 0
@@ -65,7 +66,7 @@ class ProblemSection(Checked):
         held_out_limit: First N of the validation and of the test split; 0: all.
     """
 
-    set: str
+    set: Annotated[str, _INIT]
     train: str = "train"
     validation: str = "validation"
     test: str = "test"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import UnknownNameError, UsageError
 from o1coder_gym.experiments.training.rl import RLPlan
 from o1coder_gym.models.lookup import DEFAULT_MODEL
 from o1coder_gym.problems.likeness.overlap import SURE, in_training, overlaps
@@ -111,13 +111,18 @@ def chosen_rows(
 
 
 def _held_out(settings: RLPolicySettings) -> Sequence[ProblemRow]:
-    watched, problems = settings.held_out, settings.problems.problems
-    if watched.held_out is None:
+    asked = settings.held_out.held_out
+    if asked is None:
         return ()
-    own = load_rows(problems)
-    here = watched.held_out in own.splits
-    found = own.of_split(watched.held_out) if here else load_rows(watched.held_out).rows
-    return found[: watched.held_out_limit]
+    own = load_rows(settings.problems.problems)
+    try:
+        found = own.of_split(asked) if asked in own.splits else load_rows(asked).rows
+    except UnknownNameError as error:
+        splits = f" ({', '.join(sorted(own.splits))})" if own.splits else ", which has none,"
+        raise UsageError(
+            f"--held-out: {asked!r} is neither a split of {own.name}{splits} nor a problem set or file"
+        ) from error
+    return found[: settings.held_out.held_out_limit]
 
 
 def _apart(

@@ -96,12 +96,9 @@ class Servers:
             UsageError: When an address is none of HTTP, or the environment names certificates or a proxy that
                 cannot be used.
         """
-        require("openai", "httpx")
+        self._urls = checked_addresses(urls)
         import httpx
 
-        self._urls = [_checked(url.strip()) for url in urls if url.strip()]
-        if not self._urls:
-            raise UsageError(f"{','.join(urls)!r} is not the address of a server")
         self._tries = tries
         self._backoff_s = backoff_s
         try:
@@ -219,6 +216,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     # A date is one of the server's clock, which this machine's may be far from.
     now = _timestamp(headers.get("date", ""))
     return max(0.0, until - (time.time() if now is None else now))
+
+
+def checked_addresses(urls: Sequence[str]) -> list[str]:
+    """Returns base URLs without slashes at their ends, and without those that are empty.
+
+    Raises:
+        MissingExtraError: When httpx is not installed.
+        UsageError: When there is none, or no server can have one.
+    """
+    require("openai", "httpx")
+    found = [_checked(url.strip()) for url in urls if url.strip()]
+    if not found:
+        raise UsageError(f"{','.join(urls)!r} is not the address of a server")
+    return found
 
 
 def _checked(url: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.errors import ProblemFileError, unreadable
 from o1coder_gym.problems.formats.reading.test_code import parse_code
 from o1coder_gym.runs.files import json_lines
 from o1coder_gym.steps.formats import VANILLA
@@ -139,7 +139,7 @@ def _rows(path: Path) -> Iterator[tuple[str, int, Any]]:
     try:
         lines = json_lines(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ProblemFileError(f"{path}: cannot be read: {error}") from error
+        raise ProblemFileError(unreadable(path, error)) from error
     first = next((line for line in lines if line.strip()), "")
     if first.lstrip().startswith("["):
         for number, row in enumerate(_loaded("\n".join(lines), str(path)), start=1):

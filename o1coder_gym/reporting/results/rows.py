@@ -13,7 +13,7 @@ from typing import Any
 
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs.budget import UNLIMITED, Budget
-from o1coder_gym.runs.journal import read_config, read_rows
+from o1coder_gym.runs.journal import read_config, read_rows, require_folder
 from o1coder_gym.runs.provenance import config_hash
 from o1coder_gym.types import Outcome, Usage
 
@@ -191,9 +191,10 @@ def read_results(folder: Path) -> list[ResultRow]:
     shard that was copied, run again or cut otherwise (1/2 and 1/4), is counted once: the first time.
 
     Raises:
-        UsageError: When there are none.
+        UsageError: When there is no such folder, or there are none in it.
         JournalError: When a file is broken.
     """
+    require_folder(folder)
     # Each by itself: a part in which all has failed has no results.
     found, failures = (sorted(folder.rglob(f"{name}.jsonl")) for name in (RESULTS, FAILURES))
     try:

@@ -108,6 +108,13 @@ class Parameter:
             return "|".join(self.names)
         return short(self.type) + (f" {self.range.short}" if self.range else "")
 
+    @property
+    def phrase(self) -> str:
+        """Its meaning as a part of a sentence: without a capital letter, a period and code marks."""
+        first, space, others = self.meaning.replace("``", "").removesuffix(".").partition(" ")
+        word = first == "A" or (first[1:].isalpha() and first[1:].islower())
+        return f"{first.lower() if word else first}{space}{others}"
+
     def shown(self, value: Any) -> Any:
         """Returns a value as JSON: a function by its name; what has no name as text."""
         for name, known in self.names.items():
@@ -196,13 +203,14 @@ def parameters(
     return tuple(found)
 
 
-def bind(known: Sequence[Parameter], arguments: Arguments, where: str) -> dict[str, Any]:
+def bind(known: Sequence[Parameter], arguments: Arguments, where: str, *, spec: str = "") -> dict[str, Any]:
     """Parses and checks arguments; returns keyword arguments for the function.
 
     Args:
         known: The parameters.
         arguments: As a spec has them.
         where: What messages start with, the spec for instance.
+        spec: What the arguments belong to, for an example of one that is missing.
 
     Raises:
         UsageError: When one is malformed, out of range, given twice or missing.
@@ -219,7 +227,9 @@ def bind(known: Sequence[Parameter], arguments: Arguments, where: str) -> dict[s
         values[key] = by_name[key].read(text, where)
     for name, parameter in by_name.items():
         if parameter.default is REQUIRED and name not in values:
-            raise UsageError(f"{where}{name} is missing: {parameter.meaning or expected(parameter.type)}")
+            example = f"{spec}{'&' if '?' in spec else '?' if spec else ''}{name}={name.upper()}"
+            about = parameter.phrase or expected(parameter.type)
+            raise UsageError(f"{where}{name} is missing; add it: {example} ({about})")
     return _assembled(by_name, values, where)
 
 

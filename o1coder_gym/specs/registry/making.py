@@ -39,7 +39,7 @@ def make(kind: str, spec: Spec, shown: str, **context: Any) -> Any:
         context["target"] = spec.target
     elif takes["target"].default is inspect.Parameter.empty:
         raise _without_target(kind, entry.name, shown)
-    arguments = bind(entry.parameters(), spec.arguments, where)
+    arguments = bind(entry.parameters(), spec.arguments, where, spec=str(spec))
     return function(**{name: value for name, value in context.items() if name in takes}, **arguments)
 
 
@@ -53,7 +53,7 @@ def arguments_of(kind: str, spec: Spec, shown: str) -> tuple[Any, dict[str, Any]
     _refuse_target(spec, where)
     if not entry.name and not spec.arguments:
         return function, {}  # an imported object without arguments is passed on as it is
-    return function, bind(entry.parameters(), spec.arguments, where)
+    return function, bind(entry.parameters(), spec.arguments, where, spec=str(spec))
 
 
 def bound(kind: str, spec: Spec, shown: str) -> Any:

@@ -76,7 +76,7 @@ def test_each_row_has_its_tree(o1coder, arguments, tmp_path):
 def test_a_model_that_cannot_be_loaded_claims_no_folder(o1coder, problems, command, tmp_path):
     words = (command, "--problems", problems, "--policy", "hf:nowhere", "--out", tmp_path / "run")
     done = o1coder(*words)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "unknown model 'nowhere'" in done.stderr
     assert not (tmp_path / "run").exists()
 

@@ -1,4 +1,5 @@
 import json
+import re
 
 
 def test_solve_shows_the_steps_and_the_hidden_verdict(o1coder, problems, script):
@@ -45,7 +46,7 @@ def test_no_code_within_the_budget_is_exit_status_one(o1coder, problems, script)
         "solve", "toy/double", "--problems", problems, "--policy", f"scripted:{script}", "--tokens", 0
     )
     assert done.returncode == 1
-    assert "no code was committed" in done.stderr
+    assert "no program was submitted; try a larger --tokens or more --max-steps" in done.stderr
 
 
 def test_a_run_does_not_go_on_with_other_tests(o1coder, problems, script, tmp_path):
@@ -62,7 +63,8 @@ def test_a_run_does_not_go_on_with_other_tests(o1coder, problems, script, tmp_pa
 def test_unknown_problem_is_named(o1coder, problems, script):
     done = o1coder("solve", "toy/none", "--problems", problems, "--policy", f"scripted:{script}")
     assert done.returncode == 2
-    assert "toy/none" in done.stderr
+    told = "unknown task of .*problems.jsonl 'toy/none'; .* name its problem set with --problems, or list the"
+    assert re.search(told, done.stderr), done.stderr
 
 
 def test_what_the_budget_cut_is_told_and_not_judged(o1coder, problems, tmp_path):
@@ -87,5 +89,5 @@ def test_what_the_budget_cut_is_told_and_not_judged(o1coder, problems, tmp_path)
     assert "step 2 · cut by the budget" in done.stderr
     assert "20 tokens · 26 tokens spent" in done.stderr
     assert "compile error" not in done.stderr.replace("_", " ")
-    assert "no code was committed within the budget, which cut a step" in done.stderr
+    assert "no program was submitted: the budget cut a step; try a larger --tokens" in done.stderr
     assert "26 tokens, 2 calls, 0 executions" in done.stderr

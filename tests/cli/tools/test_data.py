@@ -135,8 +135,8 @@ def test_validate_warns_of_missing_tests(run, problem_file):
     assert result.exit_code == 0
     assert result.stdout == f"{path}: 2 of 5 references pass; 3 have no tests to pass\n"
     assert (
-        "warning: 4 of 5 problems have no public tests: no reward and no signal "
-        "(t/unseen, t/bare0, t/bare1, …); "
+        "warning: 4 of 5 problems have no public tests, "
+        "so a search cannot tell right programs from wrong ones (t/unseen, t/bare0, t/bare1, …); "
         "3 of 5 problems have no hidden tests: never solved (t/bare0, t/bare1, t/bare2)"
     ) in result.stderr.splitlines()
     rows = [json.loads(line) for line in run("validate", path, "--json").stdout.splitlines()]

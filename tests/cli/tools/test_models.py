@@ -5,7 +5,7 @@ import json
 import pytest
 
 from o1coder_gym.cli.tools.models import fetch_progress
-from o1coder_gym.errors import WeightsError
+from o1coder_gym.errors import UnknownNameError, WeightsError
 from o1coder_gym.models.lookup import BUNDLED_MODELS, KNOWN_MODELS, find_model
 from tests.command_line import call
 
@@ -51,7 +51,7 @@ def test_fetch_prints_the_folder_of_what_is_there(run, fetched):
 
 
 def test_fetch_does_not_know_every_name(run):
-    assert isinstance(run("fetch", "gpt-17").exception, WeightsError)
+    assert isinstance(run("fetch", "gpt-17").exception, UnknownNameError)
 
 
 def test_progress_goes_to_standard_error(capfd):

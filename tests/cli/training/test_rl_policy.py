@@ -65,3 +65,12 @@ def test_a_resumed_run_keeps_its_problems(asked, begun: tuple[str, ...], tmp_pat
     with RunFolder.open(tmp_path / "run", {"task_ids": begun}) as folder:
         folder.append("updates", {"t": 0})
     assert asked("--resume", held_out=[("own/1", QUESTIONS[1])])[1] == begun
+
+
+@pytest.mark.parametrize(
+    ("problems", "splits"), [("micro", " (test, train, validation)"), ("starter", ", which has none,")]
+)
+def test_held_out_problems_that_are_nowhere_are_told_the_splits(problems: str, splits: str) -> None:
+    done = call("rl", "policy", "--problems", problems, "--held-out", "tset")
+    told = f"'tset' is neither a split of {problems}{splits} nor a problem set or file"
+    assert (done.exit_code, done.stderr) == (2, f"usage: --held-out: {told}\n")

@@ -298,6 +298,14 @@ def text_query(problem, root):
     yield "propose"
 
 
+def single_query(problem, root):
+    yield Propose(root)
+
+
+def no_query(problem, root):
+    yield []
+
+
 def made_up_state(problem, root):
     note = Step(ActionType.REFINE, "of my own")
     yield [Propose(root.then(note).then(note))]
@@ -365,6 +373,8 @@ def own_luck(problem, root):
         ("agent.generator", no_generator),
         ("agent.query", wrong_query),
         ("agent.query", text_query),
+        ("agent.query", single_query),
+        ("agent.query", no_query),
         ("agent.state", made_up_state),
         ("agent.state", acts_after_the_end),
         ("agent.budget", never_stops),
@@ -379,6 +389,12 @@ def own_luck(problem, root):
 )
 def test_broken_agents_are_named(toy, clause: str, agent) -> None:
     with breaks(clause):
+        conformance.check_agent(agent, toy.shared, toy.policy, task_ids=["toy/0"])
+
+
+def test_a_query_without_a_list_is_told_what_to_do(toy) -> None:
+    agent: Any = single_query
+    with pytest.raises(ConformanceError, match=r"queries: Propose, Ask, .*; wrap a single query in a list$"):
         conformance.check_agent(agent, toy.shared, toy.policy, task_ids=["toy/0"])
 
 

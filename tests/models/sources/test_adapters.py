@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from o1coder_gym.errors import UsageError, WeightsError
+from o1coder_gym.errors import UnknownNameError, UsageError, WeightsError
 from o1coder_gym.models.lookup import find_model, model_path, parameter_count
 from o1coder_gym.models.sources import adapters
 from o1coder_gym.models.sources.adapters import shipped_adapters, shipped_prm
@@ -138,7 +138,7 @@ def test_a_damaged_card_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_does_not_ship_is_told_with_what_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"unknown model 'tiny\+more'.*tiny\+steps"):
+    with pytest.raises(UnknownNameError, match=r"unknown model 'tiny\+more'.*tiny\+steps"):
         model_path("tiny+more")
     monkeypatch.setattr(adapters, "ADAPTERS", tmp_path / "none")
     assert shipped_adapters() == {}
