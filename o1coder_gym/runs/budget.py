@@ -93,7 +93,7 @@ UNLIMITED = Budget()
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The largest cost allowed to one request: `n` samples of `max_tokens` tokens each, and a prompt."""
+    """What one request may cost: `n` samples of `max_tokens` tokens each at most, and a prompt at least."""
 
     n: int
     max_tokens: int
