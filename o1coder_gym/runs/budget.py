@@ -248,9 +248,9 @@ class Meter:
             return None
         if (left := self._tokens_left(prompt)) is not None:
             # With nothing in flight no more can come back: only a shorter sample spends the rest.
-            alone = self._reserved_tokens == self._reserved_scores == 0
-            shortest = SMALLEST_SAMPLE if self.budget.flops is None else 1
-            if shortest <= left < max_tokens and alone:
+            in_flops = self.budget.flops is not None
+            alone = self._reserved_tokens == 0 and not (in_flops and self._reserved_scores)
+            if alone and (1 if in_flops else SMALLEST_SAMPLE) <= left < max_tokens:
                 max_tokens = left
             n = min(n, left // max_tokens)
         if n < 1:
@@ -346,11 +346,10 @@ class Meter:
                 left = limits.scorer_tokens - self._scorer_tokens - self._reserved_scorer_tokens
             # At least one token has to be left, also where nothing was scored yet: a limit of 0 pays for no
             # score.
-            if left < max(tokens, 1):
+            needed = max(tokens, 1)
+            if left < needed:
                 return None
-            if limits.flops is not None and self._flops_left(limits.flops) < self._sizes.flops(
-                0, tokens or 1
-            ):
+            if limits.flops is not None and self._flops_left(limits.flops) < self._sizes.flops(0, needed):
                 return None
         self._reserved_scores += 1
         self._reserved_scorer_tokens += tokens
@@ -364,9 +363,8 @@ class Meter:
         self._scorer_tokens += tokens
         self._flops += self._sizes.flops(0, tokens)
         self._longest_scored = max(tokens, self._longest_scored or 0)
-        self._shortest_scored = min(
-            tokens, tokens if self._shortest_scored is None else self._shortest_scored
-        )
+        shortest = self._shortest_scored
+        self._shortest_scored = tokens if shortest is None else min(tokens, shortest)
 
     def count_retry(self) -> None:
         """Counts a request that was sent again."""

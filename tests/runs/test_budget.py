@@ -235,6 +235,9 @@ def test_nothing_is_shortened_while_a_score_is_away() -> None:
     assert meter.reserve_samples(1, 384) is None
     meter.settle_score(granted, tokens=8)
     assert meter.reserve_samples(1, 384) == Grant(1, 80)
+    by_tokens = Meter(Budget(tokens=80), sizes=ModelSizes(2, 5))  # which no score spends
+    assert by_tokens.reserve_score() == 0
+    assert by_tokens.reserve_samples(1, 384) == Grant(1, 80)
 
 
 def test_what_is_away_to_the_scorer_is_taken_from_the_flops_of_the_policy() -> None:
