@@ -7,8 +7,8 @@ and on the backends alone, never on the timing of batches.
 
 A sample that was cut because the budget granted it fewer tokens than requested says nothing about the
 policy: it is settled, recorded and shown to the observer as ``finish="budget"``, but no agent gets it, so
-that none can have it judged. Samples with which a server that ignores ``max_tokens`` overdrew the budget
-are paid for and withheld too, and the search ends.
+that none can have it judged. Samples with which a server that ignores ``max_tokens``, or a prompt that
+nobody had counted before, overdrew the budget are paid for and withheld too, and the search ends.
 
 Every search ends: the budget is finite, and a search that pays nothing for `UNPAID_TURNS` turns in a row
 gets `BudgetExhausted`.
@@ -25,6 +25,7 @@ from typing import Any
 
 from o1coder_gym.agents.driver.guards import Payload, check_queries, check_result
 from o1coder_gym.agents.driver.lanes import Request
+from o1coder_gym.agents.driver.prompts import Prompts
 from o1coder_gym.agents.driver.replies import name_of, read_answer, write_answer
 from o1coder_gym.agents.driver.tasks import Observer, Task, TaskResult
 from o1coder_gym.errors import BudgetExhausted, ConformanceError, JournalError, O1CoderError
@@ -116,10 +117,8 @@ class Session:
         self._observer = observer
         self._meter = Meter(task.budget, sizes=sizes)
         self._counts: dict[State | str, int] = {}
-        # The samples of each state by text: a later Advance is the policy's step, or else the agent's own.
-        self._sampled: dict[State, dict[str, Proposal]] = {}
-        # From this search alone, in the order of its turns: a prompt must not depend on what others sampled.
-        self._histories: dict[State, tuple[Proposal | None, ...]] = {}
+        self._prompts = Prompts()
+        self._landed: list[tuple[Request, Answer]] = []
         # Numbers the requests of this search; the key of their journal rows, so it must not depend on timing.
         self._serial = 0
         self._paid = 0
@@ -175,6 +174,7 @@ class Session:
     def fail(self, error: O1CoderError) -> None:
         """Ends the search with an error and the agent's best so far, unless it has ended."""
         if self.outcome is None:
+            self._settle()
             self._error = error
             self._exhaust(f"{self.task.key}: a request failed: {error}")
             if self.outcome is None:
@@ -230,7 +230,8 @@ class Session:
             return self._issue(query, grant=granted) if granted else None
         # Of samples the budget may grant fewer than asked: the next wave asks for the rest, if the rest is
         # paid.
-        grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens)
+        prompt = 0 if slot.samples else self._prompts.least  # paid once a query
+        grant = self._meter.reserve_samples(query.n - len(slot.samples), query.sampling.max_tokens, prompt)
         if grant is None:
             return None
         payload = self._drawn(query, grant)
@@ -250,7 +251,7 @@ class Session:
             seed = derive_stream(self._seed, task_id, query.question, count)
             return PolicyRequest(self._problem, State(task_id), grant.n, sampling, seed, query.question)
         seed = derive_seed(self._seed, query.state, count)
-        history = self._histories.get(query.state, ())
+        history = self._prompts.history(query.state)
         return PolicyRequest(self._problem, query.state, grant.n, sampling, seed, history=history)
 
     def _issue(self, payload: Payload, weight: int = 0, grant: Grant | int | None = None) -> Request:
@@ -259,23 +260,38 @@ class Session:
         return request
 
     def _book(self, request: Request, answer: Answer) -> None:
-        """Settles the reserved budget and puts the answer into its slot."""
-        # Late answers to a session that has failed come here too: they are counted, and go into no slot.
+        """Takes an answer; the wave is settled with its last one."""
+        # Late answers to a session that has failed come here too, and are not counted.
         self.outstanding -= 1
         if self.outcome is not None:
             return
+        self._landed.append((request, answer))
+        if self.outstanding == 0:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Settles what has landed of a wave, and puts it into its slots."""
+        # In order of the turn and not of arrival: what a prompt adds to those before it, and which samples
+        # are paid, must not depend on timing.
+        landed, self._landed = sorted(self._landed, key=lambda one: one[0].serial), []
+        for request, answer in landed:
+            self._charge(request, answer)
+
+    def _charge(self, request: Request, answer: Answer) -> None:
+        """Settles the reserved budget and puts the answer into its slot, as far as it is paid."""
         slot = self._turn[request.slot]
         query = slot.query
         if isinstance(query, Propose | Ask) and isinstance(answer, tuple):
+            new, shown = (0, 0) if slot.samples else self._prompts.show(query, answer[0])
             self._meter.settle_samples(
                 request.grant,
                 sum(proposal.tokens for proposal in answer),
                 len(answer),
-                prompt_tokens=sum(proposal.prompt_tokens for proposal in answer),
-                cached_tokens=sum(proposal.cached_tokens for proposal in answer),
+                prompt_tokens=new,
+                cached_tokens=shown,
             )
             # Extended, not set: a slot may be filled by several waves, as far as each was paid.
-            slot.samples.extend(_marked(query, request.grant, answer))
+            slot.samples.extend(_paid(_marked(query, request.grant, answer), self._meter.owed))
             return
         # Reserved as one execution; a step without code did not need it, and gives it back.
         if isinstance(query, Advance) and isinstance(answer, Transition):
@@ -283,26 +299,12 @@ class Session:
             answer = self._attributed(query, answer)
         if isinstance(query, Score):
             self._meter.settle_score(request.grant, getattr(answer, "tokens", 0))
+            if self._meter.owed:  # longer than what was left: read, but not paid
+                return
         if isinstance(query, Execute):
             self._meter.settle_executions(request.grant, 1)
         assert not isinstance(answer, tuple)  # `check_reply` lets none through
         slot.answer = answer
-
-    def _remember(self) -> None:
-        """Remembers what was sampled in the turn, and which samples its steps were taken from."""
-        for slot in self._turn:
-            query, answer = slot.query, slot.answer
-            if isinstance(query, Propose):
-                sampled = self._sampled.setdefault(query.state, {})
-                for one in slot.whole:
-                    # Of equal texts a complete one counts: the step is then as the policy writes it.
-                    if (known := sampled.get(one.text)) is None or known.finish != "stop":
-                        sampled[one.text] = one
-            elif isinstance(query, Advance) and isinstance(answer, Transition):
-                taken = self._sampled.get(query.state, {}).get(query.action)
-                history = (*self._histories.get(query.state, ()), taken)
-                # The first one stays: an equal step in other tokens must not change the prompt of a state.
-                self._histories.setdefault(answer.state, history)
 
     def _take_back_the_overlong(self) -> None:
         """Marks samples of the turn that exceed the requested length as cut by the budget."""
@@ -318,7 +320,7 @@ class Session:
 
     def _attributed(self, query: Advance, transition: Transition) -> Transition:
         """Sets author and finish of the step; a text that was never sampled is the agent's own."""
-        sampled = self._sampled.get(query.state, {}).get(query.action)
+        sampled = self._prompts.sample(query.state, query.action)
         if sampled is None:
             return replace(transition, author="agent")
         return replace(transition, finish=sampled.finish)
@@ -328,7 +330,8 @@ class Session:
 
         A score that was not paid ends the search as well: it cannot be masked, for no number says so.
         """
-        self._remember()
+        for slot in self._turn:
+            self._prompts.remember(slot.query, _answer(slot))
         # An unpaid score ends the search by itself (`unscored`), so the turn is judged by what else it asks
         # for.
         paid = [slot for slot in self._turn if not isinstance(slot.query, Score)] or self._turn
@@ -465,6 +468,17 @@ def _marked(query: Propose | Ask, grant: Grant, answer: Sequence[Proposal]) -> l
         overdrawn = cut or proposal.tokens > grant.max_tokens
         samples.append(replace(proposal, finish="budget") if granted_less and overdrawn else proposal)
     return samples
+
+
+def _paid(samples: Sequence[Proposal], owed: float) -> list[Proposal]:
+    """Marks as cut the last samples, until their tokens cover what is owed."""
+    kept = list(samples)
+    for place in reversed(range(len(kept))):
+        if owed <= 0:
+            break
+        owed -= kept[place].tokens
+        kept[place] = replace(kept[place], finish="budget")
+    return kept
 
 
 def _answer(slot: _Slot) -> Answer:

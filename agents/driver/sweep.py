@@ -3,7 +3,8 @@
 A run is recorded by an observer; then the agent is replayed from the recording with a smaller budget,
 at no cost. It gets the same samples, as many as the smaller budget pays for in full, and is thrown
 `BudgetExhausted` where the budget ends. As in the driver, the sample that the budget would have cut costs
-what was left, and the agent does not get it.
+what was left, and the agent does not get it. Prompts cost what they add to those of the replayed search, so
+that a recording has the same answers whoever else used the engine.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from o1coder_gym.agents.driver.guards import check_queries, check_result
+from o1coder_gym.agents.driver.prompts import Prompts
 from o1coder_gym.agents.driver.recordings import Recording
 from o1coder_gym.agents.driver.session import UNPAID_TURNS, agent_failure
 from o1coder_gym.agents.driver.tasks import Task
@@ -69,8 +71,7 @@ def answer_within(
         problem: Its problem.
         root: Where its search started.
         recording: The answers that it received.
-        budget: What is spent at most; seconds cannot be replayed and are ignored. Prompts cost what they
-            did in the recorded run.
+        budget: What is spent at most; seconds cannot be replayed and are ignored.
         seed: That of the driver which ran the task; a task's own comes first.
         sizes: Weights of policy and scorer, of which FLOPs are computed.
         run_programs: Answers an `Execute` that was not recorded: where a budget ends, an agent may run the
@@ -131,6 +132,7 @@ class _Teller:
         self.over = self.cut = self.exhausted = False
         self._recording = recording
         self._run_programs = run_programs
+        self._prompts = Prompts()
         self._unscored = False
         self._idle = 0
         self._drawn: dict[tuple[State | str, Sampling], int] = {}
@@ -140,6 +142,8 @@ class _Teller:
         # The same two ends as in `Session`: nothing paid in a turn, or too many turns without a payment.
         before = self.meter.paid
         answers = [self._one(query) for query in queries]
+        for query, answer in zip(queries, answers, strict=True):
+            self._prompts.remember(query, answer)
         self._idle = self._idle + 1 if self.meter.paid == before else 0
         served = [
             _served(query, answer)
@@ -152,21 +156,17 @@ class _Teller:
 
     def _one(self, query: Query) -> Answer:
         if isinstance(query, Propose):
-            recorded = self._recording.samples.get((query.state, query.sampling), [])
-            return self._samples(query.state, query, recorded)
+            return self._samples(query, self._recording.samples.get((query.state, query.sampling), []))
         if isinstance(query, Ask):
-            recorded = self._recording.answers.get((query.question, query.sampling), [])
-            return self._samples(query.question, query, recorded)
+            return self._samples(query, self._recording.answers.get((query.question, query.sampling), []))
         if isinstance(query, Advance):
             return self._transition(query)
         if isinstance(query, Execute):
             return self._executed(query)
         return self._score(query)
 
-    def _samples(
-        self, asked: State | str, query: Propose | Ask, recorded: Sequence[Proposal]
-    ) -> tuple[Proposal, ...]:
-        place = asked, query.sampling
+    def _samples(self, query: Propose | Ask, recorded: Sequence[Proposal]) -> tuple[Proposal, ...]:
+        place = query.question if isinstance(query, Ask) else query.state, query.sampling
         # The recording has all samples of a place in order; this replay takes the next n, as the driver drew
         # them.
         start = self._drawn.get(place, 0)
@@ -174,30 +174,32 @@ class _Teller:
         for proposal in recorded[start : start + query.n]:
             # Once a sample did not fit, none after it is drawn: the driver would have cut that one and
             # stopped.
-            self.over = self.over or not self._pays(proposal, query.sampling.max_tokens)
+            self.over = self.over or not self._pays(query, proposal, prompted=bool(taken))
             if self.over:
                 break
             taken.append(proposal)
         self._drawn[place] = start + len(taken)
         return tuple(taken)
 
-    def _pays(self, proposal: Proposal, max_tokens: int) -> bool:
-        """Pays for a sample; returns whether the budget covers all of it."""
+    def _pays(self, query: Propose | Ask, proposal: Proposal, *, prompted: bool) -> bool:
+        """Pays for a sample, the first of a query with its prompt; returns whether the budget covers it."""
         # One sample at a time: the driver may grant several at once, but pays for them in this order all the
         # same.
-        grant = self.meter.reserve_samples(1, max_tokens)
+        max_tokens = query.sampling.max_tokens
+        grant = self.meter.reserve_samples(1, max_tokens, 0 if prompted else self._prompts.least)
         if grant is None:
             return False
+        new, shown = (0, 0) if prompted else self._prompts.show(query, proposal)
         overlong = proposal.tokens > max_tokens  # of a server that ignores the limit: paid for as it was sent
         cut = grant.max_tokens < max_tokens and grant.max_tokens < proposal.tokens
         self.meter.settle_samples(
             grant,
             proposal.tokens if overlong else min(grant.max_tokens, proposal.tokens),
             1,
-            prompt_tokens=proposal.prompt_tokens,
-            cached_tokens=proposal.cached_tokens,
+            prompt_tokens=new,
+            cached_tokens=shown,
         )
-        self.cut = cut or proposal.finish == "budget" or self.meter.overdrawn
+        self.cut = cut or proposal.finish == "budget" or self.meter.overdrawn or self.meter.owed > 0
         return not self.cut
 
     def _transition(self, query: Advance) -> Transition:
@@ -227,11 +229,12 @@ class _Teller:
     def _score(self, query: Score) -> float:
         """Pays for a score; one that the budget does not cover ends the search, as in the driver."""
         score = self._recording.scores.get(query.state)
-        granted = None if score is None or self._unscored else self.meter.reserve_score()
+        tokens = getattr(score, "tokens", 0)
+        granted = None if score is None or self._unscored else self.meter.reserve_score(tokens)
         if score is None or granted is None:
             self._unscored = True
             return 0.0
-        self.meter.settle_score(granted, getattr(score, "tokens", 0))
+        self.meter.settle_score(granted, tokens)
         return score
 
 

@@ -98,7 +98,7 @@ class Suite(Checked):
             others from it.
         calls: Sampled steps; a list as with tokens.
         executions: Judged programs; a list likewise.
-        prompt_tokens: Prompt tokens that the policy computes; a list likewise.
+        prompt_tokens: Prompt tokens that a search shows its policy for the first time; a list likewise.
         scorer_tokens: Tokens that the step scorer reads; a list likewise.
         flops: FLOPs of policy and scorer, 2 per weight and token, e.g. 5e12; a list likewise.
         within_flops: A second axis: answers within so many FLOPs are derived from the run of the most tokens

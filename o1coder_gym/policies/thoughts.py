@@ -25,11 +25,13 @@ class _Thought:
         text: Tags included, as it is recorded.
         completion: The sampled thought.
         action: The request for the action; one sample.
+        behind: Tokens of the action's prompt behind the thought.
     """
 
     text: str
     completion: Completion
     action: Generate
+    behind: int
 
 
 def think_first(engine: Any, requests: Sequence[Generate], tokens: int) -> list[tuple[Proposal, ...]]:
@@ -148,7 +150,7 @@ def _thoughts(
         for sample, one in enumerate(completions)
     )
     return [
-        _Thought(f"{opening}\n{one.text.strip()}\n{closing}\n\n", one, action)
+        _Thought(f"{opening}\n{one.text.strip()}\n{closing}\n\n", one, action, len(behind))
         for one, action in zip(completions, actions, strict=True)
     ]
 
@@ -170,6 +172,7 @@ def _proposal(thought: _Thought, action: Completion) -> Proposal:
         action.logprob,
         action.token_ids,
         action.finish,
-        thought.completion.prompt_tokens + action.prompt_tokens,
-        thought.completion.cached_tokens + action.cached_tokens,
+        # As one prompt: the engine reads that of the thought a second time, which a search does not pay for.
+        thought.completion.prompt_tokens + thought.behind,
+        thought.completion.cached_tokens,
     )

@@ -4,8 +4,10 @@ A request reserves its worst-case cost before it is sent and is settled at its a
 a limit is never exceeded, not by one token. There are three exceptions. Time passes while a request is in
 flight, so a limit of seconds only stops new requests. A server that ignores ``max_tokens`` can overdraw the
 budget; its tokens are booked and nothing more is granted. And the length of a prompt, the policy's or the
-scorer's, is known only when it has been read: a request reserves the length of the longest prompt so far, the
-first one is sent alone, and what a prompt exceeds its reservation by is overdrawn.
+scorer's, is known only when it has been read. A policy's prompt reserves the one token that it costs at
+least: a guess that is too high would refuse what the budget pays for. A chain to be scored reserves the
+length of the longest so far, the first one is sent alone, and one that is alone reserves the shortest. What
+is overdrawn is booked; what was bought with it is withheld (`Meter.owed`), and nothing more is granted.
 """
 
 from __future__ import annotations
@@ -20,7 +22,11 @@ from o1coder_gym.errors import UsageError
 from o1coder_gym.types import Usage
 
 SMALLEST_SAMPLE = 16
-"""Shortest sample, in tokens, that is worth granting; no action fits into fewer."""
+"""Shortest sample, in tokens, that is worth granting; no action fits into fewer.
+
+FLOPs are spent to the last token instead: prompts leave rests of any length, and a search that costs C has to
+be the same within any limit from C on.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +38,10 @@ class Budget:
         calls: Actions sampled, ≥ 0; a request for n actions counts n.
         executions: Programs judged, ≥ 0.
         seconds: Wall-clock seconds after which no new request is sent, ≥ 0.
-        prompt_tokens: Prompt tokens that the policy computes, ≥ 0; those that its engine kept are free.
+        prompt_tokens: Prompt tokens that the search shows its policy for the first time, ≥ 0; a prompt costs
+            at least one.
         scorer_tokens: Tokens that the step scorer reads, ≥ 0.
-        flops: FLOPs of policy and scorer, ≥ 0: 2 per weight and token generated, computed of a prompt, or
+        flops: FLOPs of policy and scorer, ≥ 0: 2 per weight and token generated, of `prompt_tokens`, or
             scored. They need `ModelSizes`. A request that is sent again counts once: it was in a batch that
             another one spoilt, and what a search gets must not depend on its neighbours.
     """
@@ -86,7 +93,7 @@ UNLIMITED = Budget()
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The largest cost allowed to one request: `n` samples of `max_tokens` tokens each, and a prompt."""
+    """What one request may cost: `n` samples of `max_tokens` tokens each at most, and a prompt at least."""
 
     n: int
     max_tokens: int
@@ -155,10 +162,9 @@ class Meter:
         self._scorer_tokens = self._flops = 0
         self._reserved_tokens = self._reserved_calls = self._reserved_executions = 0
         self._reserved_prompt_tokens = self._reserved_scorer_tokens = self._reserved_scores = 0
-        # The cost of a prompt, or of a score, is known only afterwards: the longest so far stands for the
-        # next one.
-        self._longest_prompt: int | None = None
+        # What a score costs is known only afterwards: those so far stand for the next one.
         self._longest_scored: int | None = None
+        self._shortest_scored: int | None = None
         # Without a limit whatever costs time counts, so that an agent that only asks for free things is
         # noticed.
         self._counted = [f"_{unit}" for unit in budget.units or ("tokens", "executions")]
@@ -190,6 +196,23 @@ class Meter:
         return self.budget.tokens is not None and self._tokens > self.budget.tokens
 
     @property
+    def owed(self) -> float:
+        """Generated tokens that would have to be given back to pay for what was read; ∞ where none would do.
+
+        A sample that these tokens are taken from is not paid for, nor is a score while any is owed.
+        """
+        limits = self.budget
+        for limit, read in (
+            (limits.prompt_tokens, self._prompt_tokens),
+            (limits.scorer_tokens, self._scorer_tokens),
+        ):
+            if limit is not None and read > limit:
+                return math.inf
+        if limits.flops is None or self._flops <= limits.flops:
+            return 0.0
+        return (self._flops - limits.flops) / self._sizes.flops(1)
+
+    @property
     def seconds(self) -> float:
         """Seconds since the start."""
         return self._clock() - self._started
@@ -204,7 +227,7 @@ class Meter:
         # A resumed run has spent its earlier seconds too, or each resume would buy the whole limit again.
         self._started = min(self._started, self._clock() - seconds)
 
-    def reserve_samples(self, n: int, max_tokens: int) -> Grant | None:
+    def reserve_samples(self, n: int, max_tokens: int, prompt: int = 0) -> Grant | None:
         """Reserves the worst-case cost of `n` samples, cut to the rest of the budget: fewer, then shorter.
 
         A sample is shortened only if nothing else is reserved: the refund of another request may still
@@ -213,6 +236,7 @@ class Meter:
         Args:
             n: Samples wanted, ≥ 1.
             max_tokens: Bound of one sample, ≥ 1.
+            prompt: Tokens that their prompt costs at least, ≥ 0.
 
         Returns:
             A grant of at most `n` samples, or None if nothing can be granted now.
@@ -220,12 +244,13 @@ class Meter:
         if self.budget.calls is not None:
             # Less what is reserved: requests in flight must not be granted the same rest twice.
             n = min(n, self.budget.calls - self._calls - self._reserved_calls)
-        prompt = self._prompt_to_reserve()
-        if prompt is None:
+        if not self._pays_prompt(prompt):
             return None
         if (left := self._tokens_left(prompt)) is not None:
             # With nothing in flight no more can come back: only a shorter sample spends the rest.
-            if left < max_tokens and self._reserved_tokens == 0 and left >= SMALLEST_SAMPLE:
+            in_flops = self.budget.flops is not None
+            alone = self._reserved_tokens == 0 and not (in_flops and self._reserved_scores)
+            if alone and (1 if in_flops else SMALLEST_SAMPLE) <= left < max_tokens:
                 max_tokens = left
             n = min(n, left // max_tokens)
         if n < 1:
@@ -235,18 +260,12 @@ class Meter:
         self._reserved_prompt_tokens += prompt
         return Grant(n, max_tokens, prompt)
 
-    def _prompt_to_reserve(self) -> int | None:
-        """Returns the tokens of a prompt to reserve; None if the limits cannot pay for one more."""
+    def _pays_prompt(self, tokens: int) -> bool:
+        """Whether the limit of prompt tokens pays for so many more; one of 0 pays for no prompt at all."""
         limit = self.budget.prompt_tokens
-        # Prompts cost nothing here, so nothing has to be known of their length.
-        if limit is None and self.budget.flops is None:
-            return 0
-        if self._longest_prompt is None and self._reserved_calls:
-            return None  # the first is away, and will tell
-        prompt = self._longest_prompt or 0
-        if limit is not None and limit - self._prompt_tokens - self._reserved_prompt_tokens < max(prompt, 1):
-            return None
-        return prompt
+        if limit is None:
+            return True
+        return limit > 0 and limit - self._prompt_tokens - self._reserved_prompt_tokens >= tokens
 
     def _tokens_left(self, prompt: int) -> int | None:
         """Returns the tokens that may be generated behind a prompt; None for any number."""
@@ -272,7 +291,15 @@ class Meter:
         prompt_tokens: int = 0,
         cached_tokens: int = 0,
     ) -> None:
-        """Settles a grant at its actual cost: `tokens` in all, `calls` samples; cached tokens are free."""
+        """Settles a grant at its actual cost.
+
+        Args:
+            grant: The reservation.
+            tokens: Generated in all samples, ≥ 0.
+            calls: Samples, ≥ 0.
+            prompt_tokens: What the prompt adds to earlier ones of the search, ≥ 0.
+            cached_tokens: The rest of the prompt, which is free.
+        """
         # The whole reservation goes, also of samples that were not drawn: the rest is free for the next
         # request.
         self._reserved_calls -= grant.n
@@ -282,9 +309,8 @@ class Meter:
         self._tokens += tokens
         self._prompt_tokens += prompt_tokens
         self._cached_tokens += cached_tokens
-        # 2 · weights · tokens (`metrics.generation_flops`), prompt tokens that were computed included.
+        # 2 · weights · tokens (`metrics.generation_flops`), paid prompt tokens included.
         self._flops += self._sizes.flops(tokens + prompt_tokens)
-        self._longest_prompt = max(prompt_tokens, self._longest_prompt or 0)
 
     def reserve_executions(self, n: int) -> int:
         """Reserves up to `n` executions; returns how many were granted, ≥ 0."""
@@ -298,9 +324,20 @@ class Meter:
         self._reserved_executions -= granted
         self._executions += executions
 
-    def reserve_score(self) -> int | None:
-        """Reserves a state to be scored; returns the tokens reserved, None where it cannot be paid now."""
-        limits, guess = self.budget, self._longest_scored or 0
+    def reserve_score(self, tokens: int | None = None) -> int | None:
+        """Reserves a state to be scored.
+
+        Args:
+            tokens: What it costs, where that is known.
+
+        Returns:
+            The tokens reserved, or None if nothing can be granted now.
+        """
+        limits = self.budget
+        if tokens is None:
+            # Alone it has all that is left, so that the longest so far would refuse what can be paid.
+            alone = self._reserved_calls == self._reserved_scores == 0
+            tokens = (self._shortest_scored if alone else self._longest_scored) or 0
         if limits.scorer_tokens is not None or (limits.flops is not None and self._sizes.scorer):
             if self._longest_scored is None and self._reserved_scores:
                 return None  # the first is away, and will tell
@@ -309,13 +346,14 @@ class Meter:
                 left = limits.scorer_tokens - self._scorer_tokens - self._reserved_scorer_tokens
             # At least one token has to be left, also where nothing was scored yet: a limit of 0 pays for no
             # score.
-            if left < max(guess, 1):
+            needed = max(tokens, 1)
+            if left < needed:
                 return None
-            if limits.flops is not None and self._flops_left(limits.flops) < self._sizes.flops(0, guess or 1):
+            if limits.flops is not None and self._flops_left(limits.flops) < self._sizes.flops(0, needed):
                 return None
         self._reserved_scores += 1
-        self._reserved_scorer_tokens += guess
-        return guess
+        self._reserved_scorer_tokens += tokens
+        return tokens
 
     def settle_score(self, granted: int, tokens: int = 0) -> None:
         """Charges a score at the `tokens` that the scorer read, where `granted` had been reserved."""
@@ -325,6 +363,8 @@ class Meter:
         self._scorer_tokens += tokens
         self._flops += self._sizes.flops(0, tokens)
         self._longest_scored = max(tokens, self._longest_scored or 0)
+        shortest = self._shortest_scored
+        self._shortest_scored = tokens if shortest is None else min(tokens, shortest)
 
     def count_retry(self) -> None:
         """Counts a request that was sent again."""

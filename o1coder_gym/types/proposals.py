@@ -54,9 +54,9 @@ class Proposal:
             distribution (temperature 1, no truncation); None where a backend cannot tell.
         token_ids: The tokens of `text` behind its opening, empty where a backend does not expose them.
         finish: Why it ended; policies say ``"stop"`` or ``"length"``, the driver knows the budget.
-        prompt_tokens: Prompt tokens computed for it; what samples of one request share counts at the
-            first of them. 0 where a backend cannot tell.
-        cached_tokens: Prompt tokens whose computation was reused, counted in the same way.
+        prompt_tokens: Prompt tokens that its engine computed; with `cached_tokens` the length of the prompt
+            at the first sample of a request, which is what a search pays by. 0 where a backend cannot tell.
+        cached_tokens: Prompt tokens whose computation was reused, also from other searches: no price.
         sampled_ids: All tokens that were sampled, also those that only showed where the action or the text
             ends, which training must learn too; empty where a backend does not expose them.
         sampled_logprobs: Of `sampled_ids`, as `logprob`.

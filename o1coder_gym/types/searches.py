@@ -35,8 +35,9 @@ class Usage:
 
     Attributes:
         tokens: Generated (completion) tokens, the unit of equal budgets.
-        prompt_tokens: Prompt tokens computed, not counting `cached_tokens`.
-        cached_tokens: Prompt tokens whose computation was reused.
+        prompt_tokens: Prompt tokens that the search had not shown its policy before, whatever its engine
+            kept of others; of a prompt that is shown again, the last one. 0 where a backend cannot tell.
+        cached_tokens: The rest of all prompts, once a query.
         calls: Actions sampled (a request for n actions counts n).
         executions: Programs judged; an answer from a cache counts too, or equal budgets would not be equal.
         seconds: Wall-clock seconds.

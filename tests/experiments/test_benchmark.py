@@ -12,6 +12,7 @@ from o1coder_gym.envs.conformance.clauses import find_text, reachable
 from o1coder_gym.errors import BudgetExhausted
 from o1coder_gym.experiments.benchmark import Plan, Tools, report_facts, run_plan
 from o1coder_gym.experiments.tools import comparison_policies, session_row
+from o1coder_gym.policies.language_model import LanguageModelPolicy
 from o1coder_gym.policies.scripted import ScriptedPolicy
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.reporting.comparison import compare_with
@@ -36,6 +37,7 @@ from o1coder_gym.types import (
     Verdict,
 )
 from o1coder_gym.types.queries import Advance, Propose, Search, advance, propose
+from tests.agents.driver.test_prompts import Keeping
 
 HIDDEN = "the one hidden answer"
 
@@ -144,6 +146,42 @@ def test_every_agent_runs_in_both_formats(tmp_path: Path, agent: str, format: st
     rows = run(tmp_path / "run", [agent], scripted(ECHO, TRUTH, format=format), format=format)
     assert [row.error for row in rows if not row.agent.startswith("oracle")] == [""] * 4
     assert all(row.code in (ECHO, TRUTH) for row in rows)
+
+
+def test_what_is_spent_within_flops_depends_on_the_search_alone(tmp_path: Path) -> None:
+    limits = tuple(Budget(flops=6.0 * tokens) for tokens in (100, 150, 200, 300))
+
+    def part(name: str, agents: Sequence[str], report: Any, *, resume: bool = False) -> None:
+        plan = Plan(
+            problems="toy",
+            task_ids=tuple(row.problem.task_id for row in ROWS),
+            agents=tuple(agents),
+            policy="fake",
+            format="pseudocode",
+            budget=Budget(tokens=600),
+            sweep=limits,
+        )
+        # each process has an engine that has seen nothing
+        tools = Tools(LanguageModelPolicy(Keeping()), default_judge(), parameters=3)
+        with RunFolder.open(tmp_path / name, plan.to_row(), resume=resume) as opened:
+            run_plan(plan, ROWS, tools, opened, report)
+
+    def rows(name: str) -> list[ResultRow]:
+        found = [row for row in read_results(tmp_path / name) if row.agent == "best_of_n"]
+        assert len(found) == 4 * 5
+        told = [replace(row, usage=replace(row.usage, seconds=0.0), timed=False, run="") for row in found]
+        return sorted(told, key=lambda row: (row.task_id, row.budget.size))
+
+    def kill(row: ResultRow) -> None:
+        raise KeyboardInterrupt
+
+    part("alone", ["best_of_n"], lambda row: None)
+    part("after another", ["mcts", "best_of_n"], lambda row: None)
+    with pytest.raises(KeyboardInterrupt):
+        part("resumed", ["mcts", "best_of_n"], kill)
+    part("resumed", ["mcts", "best_of_n"], lambda row: None, resume=True)
+    assert rows("alone") == rows("after another") == rows("resumed")
+    assert all(row.usage.prompt_tokens > 0 for row in rows("alone"))
 
 
 def test_shared_samples_change_no_answer(tmp_path: Path) -> None:

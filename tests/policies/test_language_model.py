@@ -181,7 +181,9 @@ def test_a_thought_has_a_budget_of_its_own_and_is_no_part_of_the_step():
     assert first.text == "<think>\nAdd.\n</think>\n\n### Step 1 (define)\na plan\n"
     assert PSEUDOCODE.parse(first.text).text == "a plan"
     assert (first.tokens, spelled(first.token_ids), first.logprob) == (5 + 8, "a plan\n", -1.0)
-    assert (second.tokens, second.prompt_tokens, second.cached_tokens) == (13 + 9, 10, 4)
+    # of the action's prompt only what stands behind the thought is new
+    behind = len("\n</think>\n\n### Step 1 (define)\n")
+    assert (second.tokens, second.prompt_tokens, second.cached_tokens) == (13 + 9, 5 + behind, 2)
     thinking, *acting = engine.asked
     assert (thinking.n, thinking.sampling.max_tokens, thinking.prompt.stop) == (2, 20, ("</think>",))
     assert thinking.boundary("Add.</think>\n\nno") == 4

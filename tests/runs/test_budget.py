@@ -175,47 +175,37 @@ def sampled(meter: Meter, tokens: int, prompt_tokens: int) -> None:
     meter.settle_samples(grant, tokens, 1, prompt_tokens=prompt_tokens)
 
 
-def test_a_prompt_reserves_the_length_of_the_longest_so_far() -> None:
-    meter = Meter(Budget(prompt_tokens=130))
-    first = meter.reserve_samples(1, 10)
-    assert first is not None
+def test_a_prompt_reserves_what_it_costs_at_least() -> None:
+    meter = Meter(Budget(prompt_tokens=33))
+    first = meter.reserve_samples(1, 10)  # how long prompts are is not known yet
     assert first == Grant(1, 10, 0)
-    assert meter.reserve_samples(1, 10) is None  # how long prompts are is not known yet
+    assert first is not None
     meter.settle_samples(first, 10, 1, prompt_tokens=30)
-    sampled(meter, 10, 10)
-    # 90 are left: three more of 30
-    grants = [meter.reserve_samples(1, 10) for _ in range(4)]
-    assert grants == [Grant(1, 10, 30)] * 3 + [None]
-    assert grants[0] is not None
-    meter.settle_samples(grants[0], 10, 1, prompt_tokens=0)
-    assert meter.reserve_samples(1, 10) == Grant(1, 10, 30)
-    assert meter.reserve_samples(1, 10) is None
+    # 3 are left: three more that cost a token each, whatever the longest cost
+    assert [meter.reserve_samples(1, 10, 1) for _ in range(4)] == [Grant(1, 10, 1)] * 3 + [None]
+    assert meter.reserve_samples(2, 10) == Grant(2, 10, 0)  # behind a prompt that is paid
+    assert meter.owed == 0
+    meter.settle_samples(Grant(1, 10, 1), 10, 1, prompt_tokens=4)
+    assert meter.owed == float("inf")
     assert Meter(Budget(prompt_tokens=0)).reserve_samples(1, 10) is None
     assert Meter(Budget(prompt_tokens=1)).reserve_samples(1, 10) == Grant(1, 10, 0)
-
-
-def test_a_prompt_that_was_computed_before_needs_nothing_but_a_token() -> None:
-    meter = Meter(Budget(prompt_tokens=1))
-    sampled(meter, 10, 0)
-    assert meter.reserve_samples(2, 10) == Grant(2, 10, 0)
 
 
 def test_flops_limit_tokens_behind_the_prompt() -> None:
     # two weights: 4 FLOPs a token, so 400 are 100 tokens
     meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
     first = meter.reserve_samples(3, 40)
-    assert first is not None
     assert first == Grant(2, 40, 0)
-    assert meter.reserve_samples(1, 1) is None
+    assert first is not None
     meter.settle_samples(first, 50, 2, prompt_tokens=10)
-    # 40 tokens are left, 10 of them for the prompt
-    assert meter.reserve_samples(3, 15) == Grant(2, 15, 10)
-    assert meter.reserve_samples(1, 15) is None
+    # 40 tokens are left, one of them for the prompt
+    assert meter.reserve_samples(3, 15, 1) == Grant(2, 15, 1)
+    assert meter.reserve_samples(1, 15, 1) is None
     meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
     sampled(meter, 10, 10)
-    # 80 tokens are left: 10 and a prompt of 10 are away, 10 more for this one's prompt, so 50
-    assert meter.reserve_samples(1, 10) == Grant(1, 10, 10)
-    assert meter.reserve_samples(9, 25) == Grant(2, 25, 10)
+    # 80 tokens are left: 10 and a token of a prompt are away, one more for this one's prompt, so 68
+    assert meter.reserve_samples(1, 10, 1) == Grant(1, 10, 1)
+    assert meter.reserve_samples(9, 25, 1) == Grant(2, 25, 1)
     meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2))
     sampled(meter, 50, 10)
     sampled(meter, 30, 10)
@@ -226,10 +216,28 @@ def test_flops_limit_tokens_behind_the_prompt() -> None:
     assert endless.reserve_samples(3, 10**9) == Grant(3, 10**9)
 
 
-def test_where_flops_do_not_reach_to_the_prompt_nothing_is_granted() -> None:
+def test_flops_are_spent_to_the_last_token() -> None:
     meter = Meter(Budget(flops=100.0), sizes=ModelSizes(2))
     sampled(meter, 5, 15)  # 80
-    assert meter.reserve_samples(1, 1) is None
+    assert meter.reserve_samples(1, 384, 5) is None
+    last = meter.reserve_samples(2, 384, 1)
+    assert last == Grant(1, 4, 1)
+    assert last is not None
+    meter.settle_samples(last, 4, 1, prompt_tokens=3)  # 108
+    assert meter.owed == 2
+    assert meter.reserve_samples(1, 384) is None
+
+
+def test_nothing_is_shortened_while_a_score_is_away() -> None:
+    meter = Meter(Budget(flops=400.0), sizes=ModelSizes(2, 5))
+    granted = meter.reserve_score()
+    assert granted == 0
+    assert meter.reserve_samples(1, 384) is None
+    meter.settle_score(granted, tokens=8)
+    assert meter.reserve_samples(1, 384) == Grant(1, 80)
+    by_tokens = Meter(Budget(tokens=80), sizes=ModelSizes(2, 5))  # which no score spends
+    assert by_tokens.reserve_score() == 0
+    assert by_tokens.reserve_samples(1, 384) == Grant(1, 80)
 
 
 def test_what_is_away_to_the_scorer_is_taken_from_the_flops_of_the_policy() -> None:
@@ -248,10 +256,24 @@ def test_a_score_reserves_the_tokens_of_the_longest_so_far() -> None:
     assert [meter.reserve_score() for _ in range(3)] == [8, 8, None]
     meter.settle_score(8, tokens=6)
     assert meter.reserve_score() is None  # 2 are left
-    meter.settle_score(8, tokens=0)
-    assert meter.reserve_score() == 8
+    meter.settle_score(8, tokens=6)
+    assert meter.reserve_score() is None  # 4 are left
+    assert meter.reserve_score(4) == 4  # a replay knows what it costs
+    assert meter.reserve_score(1) is None
     assert Meter(Budget(scorer_tokens=0)).reserve_score() is None
     assert Meter(Budget(scorer_tokens=1)).reserve_score() == 0
+
+
+def test_a_score_alone_reserves_the_tokens_of_the_shortest_so_far() -> None:
+    meter = Meter(Budget(scorer_tokens=24))
+    for tokens in (10, 7):
+        granted = meter.reserve_score()
+        assert granted is not None
+        meter.settle_score(granted, tokens)
+    assert meter.reserve_score() == 7  # 7 are left, and the longest had 10
+    assert meter.owed == 0
+    meter.settle_score(7, tokens=8)
+    assert meter.owed == float("inf")
 
 
 def test_scores_are_paid_in_flops_where_these_are_limited() -> None:

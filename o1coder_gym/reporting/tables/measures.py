@@ -16,7 +16,7 @@ class Measures:
     Attributes:
         name: Of the setting.
         pass_at: By k, the unbiased pass@k over the seeds of each problem; k up to the number of seeds.
-        flops: Mean FLOPs a problem, of generated, computed prompt and scored tokens; None where the model's
+        flops: Mean FLOPs a problem, of generated, prompt and scored tokens; None where the model's
             size is not known.
     """
 

@@ -29,7 +29,10 @@ SCORERS = ["mcts?evaluate=mixed", "puct?evaluate=scored_min&prior=by_score", "be
 
 
 class Priced:
-    """A policy whose prompts have 40 tokens, and `growth` more a step; the first sample says so."""
+    """A policy whose prompts have 40 tokens, and `growth` more a step; the first sample says so.
+
+    It says too which samples were cut: the toy never draws fewer than 20 tokens.
+    """
 
     def __init__(self, inner: Any, growth: int = 0) -> None:
         self._inner = inner
@@ -38,7 +41,8 @@ class Priced:
     def propose(self, requests: Sequence[PolicyRequest], /) -> list[tuple[Proposal, ...]]:
         return [
             (replace(first, prompt_tokens=40 + self._growth * request.state.depth), *others)
-            for request, (first, *others) in zip(requests, self._inner.propose(requests), strict=True)
+            for request, found in zip(requests, self._inner.propose(requests), strict=True)
+            for first, *others in [[replace(p, finish="length") if p.tokens < 20 else p for p in found]]
         ]
 
 
@@ -102,19 +106,22 @@ def test_the_meter_by_hand() -> None:
     first = meter.reserve_samples(2, 100)  # 1,200 of 3,000; how long the prompt is nobody knows
     assert first is not None
     assert (first.n, first.max_tokens, first.prompt_tokens) == (2, 100, 0)
-    assert meter.reserve_samples(1, 100) is None  # so the first one goes alone
     meter.settle_samples(first, tokens=120, calls=2, prompt_tokens=80, cached_tokens=7)
-    assert meter.usage.flops == 6 * (120 + 80)  # 1,800 left: what was kept of the prompt is free
-    second = meter.reserve_samples(9, 100)  # behind a prompt of 480 there is room for 220 tokens
+    assert meter.usage.flops == 6 * (120 + 80)  # 1,800 left: what was shown of the prompt before is free
+    second = meter.reserve_samples(9, 100, 1)  # behind the prompt's last token there is room for 299
     assert second is not None
-    assert (second.n, second.max_tokens, second.prompt_tokens) == (2, 100, 80)
-    assert meter.reserve_score() == 0  # 120 left
-    assert meter.reserve_score() is None  # the first score goes alone, too
+    assert (second.n, second.max_tokens, second.prompt_tokens) == (2, 100, 1)
+    assert meter.reserve_score() == 0  # 594 left
+    assert meter.reserve_score() is None  # the first score goes alone
     meter.settle_samples(second, tokens=200, calls=2, prompt_tokens=80)
     meter.settle_score(0, tokens=9)
     assert meter.usage.flops == 6 * 200 + 6 * 280 + 10 * 9  # 2,970: no score of 90 is paid any more
     assert meter.reserve_score() is None
-    assert meter.reserve_samples(1, 16) is None
+    last = meter.reserve_samples(1, 16, 1)  # FLOPs are spent to the last token
+    assert last is not None
+    assert (last.max_tokens, meter.owed) == (4, 0)
+    meter.settle_samples(last, tokens=4, calls=1, prompt_tokens=3)
+    assert meter.owed == 2  # 3,012 of 3,000
 
 
 @pytest.mark.parametrize("unit", ["prompt_tokens", "scorer_tokens", "flops"])

@@ -79,7 +79,8 @@ def test_prompt_tokens_are_counted_and_survive_the_journal(toy: ModuleType, tmp_
     policy = LanguageModelPolicy(FakeEngine(FakeSettings()))
     with RunFolder.open(tmp_path, {}) as folder:
         first = Driver(toy.ToyModel(), policy, journal=folder).run(tasks)
-    assert sum(result.usage.prompt_tokens for result in first) == policy.counters.prompt_tokens > 0
+    shown = sum(result.usage.prompt_tokens + result.usage.cached_tokens for result in first)
+    assert shown == policy.counters.prompt_tokens > sum(result.usage.prompt_tokens for result in first) > 0
     with RunFolder.open(tmp_path, {}, resume=True) as folder:
         second = Driver(toy.ToyModel(), policy, journal=folder).run(tasks)
     assert [r.usage.prompt_tokens for r in second] == [r.usage.prompt_tokens for r in first]
