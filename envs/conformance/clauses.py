@@ -35,7 +35,7 @@ CLAUSES: Mapping[str, str] = MappingProxyType(
         "scorer.range": "a score is a number in [0, 1]",
         "scorer.pure": "a score does not depend on the batch, its order or earlier calls",
         "agent.generator": "calling an agent gives a generator",
-        "agent.query": "an agent yields non-empty sequences of queries: Propose, Ask, Advance, Score or Execute",
+        "agent.query": "an agent yields non-empty lists of Propose, Ask, Advance, Score or Execute",
         "agent.state": "an agent acts in unfinished states it was given, or in one with a note of its own",
         "agent.error": "an agent raises nothing, also when the budget answers it in part",
         "agent.budget": "after BudgetExhausted an agent returns at once",
