@@ -215,13 +215,19 @@ def assert_told_of_the_whole(whole: TrainingResult, resumed: TrainingResult) -> 
 
 
 @needs_trl
-def test_a_kill_after_the_last_step_costs_no_measurement(model: Path, data: Path, tmp_path: Path) -> None:
-    whole = train("sft", str(model), data, tmp_path / "whole", SETTINGS)
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_a_kill_after_the_last_step_costs_no_measurement_and_makes_no_step(
+    stage: Literal["sft", "dpo"], model: Path, data: Path, tmp_path: Path
+) -> None:
+    whole = train(stage, str(model), data, tmp_path / "whole", SETTINGS)
     cut = tmp_path / "cut"
     shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-2", cut / "checkpoints" / "checkpoint-2")
-    resumed = train("sft", str(model), data, cut, SETTINGS, resume=True)
+    resumed = train(stage, str(model), data, cut, SETTINGS, resume=True)
     assert resumed.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], abs=1e-6)
     assert_told_of_the_whole(whole, resumed)
+    # an epoch has 3 steps: transformers would go on with it
+    assert resumed.metrics["epoch"] == whole.metrics["epoch"] == pytest.approx(2 / 3)
+    assert [path.name for path in (cut / "checkpoints").glob("checkpoint-*")] == ["checkpoint-2"]
 
 
 @needs_trl
