@@ -130,6 +130,24 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     assert any(not after[name].equal(start[name]) for name in start)
 
 
+def test_a_killed_run_goes_on_with_fewer_rows_at_once(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    given, again = (process, process.task_ids), {"step_format": PSEUDOCODE}
+    whole = train_policy(str(weights), *given, tmp_path / "whole", settings, **again)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-1", cut / "checkpoints/checkpoint-1")
+    shutil.copy(tmp_path / "whole/started.json", cut)
+    fewer = replace(settings, rows_at_once=2)
+    resumed = train_policy(str(weights), *given, cut, fewer, resume=True, **again)
+    after, other = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    assert all(after[name].sub(other[name]).abs().max() < 1e-5 for name in after)
+
+
 @pytest.mark.parametrize(
     ("changed", "task_ids", "told"),
     [

@@ -234,6 +234,22 @@ def test_a_kill_after_the_last_step_costs_no_measurement_and_makes_no_step(
 
 @needs_trl
 @pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_a_cut_run_goes_on_with_fewer_rows_at_once(
+    stage: Literal["sft", "dpo"], model: Path, data: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    whole = train(stage, str(model), data, tmp_path / "whole", SETTINGS)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-1", cut / "checkpoints" / "checkpoint-1")
+    shutil.copy(tmp_path / "whole" / "started.json", cut)
+    resumed = train(stage, str(model), data, cut, replace(SETTINGS, rows_at_once=1), resume=True)
+    before, after = (load_file(folder / "model.safetensors") for folder in (whole.model, resumed.model))
+    assert all(before[name].sub(after[name]).abs().max() < 1e-5 for name in before)
+
+
+@needs_trl
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
 def test_figures_do_not_depend_on_the_rows_read_at_once(
     stage: Literal["sft", "dpo"], model: Path, data: Path, tmp_path: Path
 ) -> None:
