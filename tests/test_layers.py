@@ -46,6 +46,8 @@ IMPORTED_WHERE_USED = {
     "agents.rl.choice_ppo",
     "agents.rl.dpo",
     "agents.rl.grpo",
+    "models.training.answers",
+    "models.training.figures",
     "models.training.pairs",
     "models.training.progress",
     "prm.model",

@@ -151,19 +151,21 @@ def metrics(episodes: Sequence[Episode]) -> dict[str, float]:
         ``pass_rate``, ``compile_rate``, ``pass_ratio``, ``format_compliance``, ``steps``, ``tokens``,
         ``judge_failures`` and ``untested`` (episodes without tests); NaN for a mean over nothing.
     """
-    # NaN terms mark what was not judged; they are counted, and left out of the means.
-    terms = [episode.last.reward_terms for episode in episodes]
-    judged = [term for term in terms if not math.isnan(term["value"])]
-    untested = sum(math.isnan(term["value"]) and not math.isnan(term["compile"]) for term in terms)
+    # A NaN value marks what was not judged: it is counted, and left out of every mean, so that all figures
+    # are of the same episodes.
+    unjudged = [one for one in episodes if math.isnan(one.last.reward_terms["value"])]
+    judged = [one for one in episodes if not math.isnan(one.last.reward_terms["value"])]
+    untested = sum(not math.isnan(one.last.reward_terms["compile"]) for one in unjudged)
+    terms = [one.last.reward_terms for one in judged]
     return {
-        "pass_rate": _mean([float(term["pass"] == 1.0) for term in judged]),
-        "compile_rate": _mean([term["compile"] for term in judged]),
-        "pass_ratio": _mean([term["pass"] for term in judged]),
-        "process": _mean([r for episode in episodes for r in episode.process]),
-        "format_compliance": _mean([float(episode.well_formed) for episode in episodes]),
-        "steps": _mean([float(len(episode.proposals)) for episode in episodes]),
-        "tokens": _mean([float(episode.tokens) for episode in episodes]),
-        "judge_failures": float(len(terms) - len(judged) - untested),
+        "pass_rate": _mean([float(term["pass"] == 1.0) for term in terms]),
+        "compile_rate": _mean([term["compile"] for term in terms]),
+        "pass_ratio": _mean([term["pass"] for term in terms]),
+        "process": _mean([r for one in judged for r in one.process]),
+        "format_compliance": _mean([float(one.well_formed) for one in judged]),
+        "steps": _mean([float(len(one.proposals)) for one in judged]),
+        "tokens": _mean([float(one.tokens) for one in judged]),
+        "judge_failures": float(len(unjudged) - untested),
         "untested": float(untested),
     }
 

@@ -21,7 +21,7 @@ from unittest.mock import patch
 from o1coder_gym.agents.rl.advantages import step_advantages
 from o1coder_gym.agents.rl.credit import Scored, score_episodes, worth_of_success
 from o1coder_gym.agents.rl.data_order import slots
-from o1coder_gym.agents.rl.monitor import Monitor, OnUpdate, Validate
+from o1coder_gym.agents.rl.monitor import Monitor, OnUpdate, Validate, is_of_a_batch
 from o1coder_gym.agents.rl.sampling.actors import Start
 from o1coder_gym.agents.rl.sampling.making import make_actor
 from o1coder_gym.agents.rl.sampling.mismatch import KL, importance_weights, mismatch
@@ -57,6 +57,8 @@ _OF_TOKENS = ("clipped_ratio", "mean_terminated_length", "min_terminated_length"
 
 _MEANS_OF_TOKENS = ("kl", "entropy", *(f"clip_ratio/{name}_mean" for name in ("low", "high", "region")))
 """TRL's figures that are means over the tokens of a forward pass."""
+_EXTREMES = {"clip_ratio/low_min": min, "clip_ratio/high_max": max}
+"""TRL's figures that are extremes over the episodes of a forward pass."""
 
 
 class StepGRPOTrainer(GRPOTrainer):
@@ -164,7 +166,7 @@ class StepGRPOTrainer(GRPOTrainer):
         # A forward pass has a part of the batch, and its rows' parents came with it.
         self._parents = inputs["parents"]
         loss = super()._compute_loss(model, inputs)
-        self._weigh_means(inputs)
+        self._join_passes(inputs)
         # Later ones of the `iterations` steps on a batch see a policy that has learned from it. Samplers tell
         # log-probabilities at a temperature of 1, TRL computes those at the one of sampling.
         first = self.state.global_step % self._settings.iterations == 0
@@ -185,6 +187,10 @@ class StepGRPOTrainer(GRPOTrainer):
 
     def sample(self, prompts: Sequence[str], trainer: Any = None) -> dict[str, Any]:
         """Samples an episode for each prompt, which is the number of a slot (TRL's ``rollout_func``)."""
+        if not self.scored:
+            # First batch of this process: a resumed run reads the log of its checkpoint first.
+            for watcher in (self._sampler, self._monitor):
+                watcher.recall(self.state.log_history)
         learner = self.accelerator.unwrap_model(self.model)
         # A prompt of TRL is one text, an episode has one per step: so its "prompt" only says whose episode it
         # is.
@@ -207,9 +213,6 @@ class StepGRPOTrainer(GRPOTrainer):
     def reward(self, completions: Sequence[str], log_metric: Any, **columns: Any) -> list[float | None]:
         """Returns φ or R of each episode, None where the judge failed (a reward function of TRL)."""
         t = self.state.global_step
-        if not self.scored:
-            # First batch of this process: a resumed run reads the log of its checkpoint first.
-            self._monitor.recall(self.state.log_history)
         self.scored = score_episodes(self._round.episodes, self._round.rows, self._settings, t)
         whole = gather_object(self.scored)  # what is logged is of the batch, whichever process sampled it
         newest = partial(self._sampler.newest, t, self.accelerator.unwrap_model(self.model))
@@ -255,17 +258,21 @@ class StepGRPOTrainer(GRPOTrainer):
         likely, sampled, mask = self._sides(batch["old_per_token_logps"], batch)
         return importance_weights(likely, sampled, mask, self._settings.importance_cap)
 
-    def _weigh_means(self, batch: dict[str, Any]) -> None:
-        """Makes what TRL has just logged of a forward pass a part of the mean over the batch's tokens.
+    def _join_passes(self, batch: dict[str, Any]) -> None:
+        """Makes what TRL has just logged of a forward pass a part of the figures of the whole batch.
 
-        TRL averages the means of the passes, so that a token counted more in a pass with fewer, and the
-        curve depended on the rows at once and on the number of processes.
+        TRL averages the figures of the passes, means and extremes alike, so that a token counted more in a
+        pass with fewer, and the curve depended on the rows at once and on the number of processes.
         """
         weight = cast(torch.Tensor, self.accelerator.gather(self._share_of_tokens(batch))).sum().item()
         logged = self._metrics["train"]
         for name in _MEANS_OF_TOKENS:
             if name in logged:
                 logged[name][-1] *= weight
+        for name, extreme in _EXTREMES.items():
+            # NaN of a pass without a judged episode.
+            if known := [value for value in logged.get(name, ()) if not math.isnan(value)]:
+                logged[name][:] = [extreme(known)]
 
     def _share_of_tokens(self, batch: dict[str, Any]) -> torch.Tensor:
         """Returns the learned tokens of a rank's pass, in units of the mean over the passes of a step."""
@@ -280,7 +287,7 @@ class StepGRPOTrainer(GRPOTrainer):
         """Logs how far the sampler of a batch is from the policy in training."""
         for name, value in mismatch(*self._sides(likely, batch)).items():
             logged = self._metrics["train"][name]
-            # TRL logs the mean of what is here, once an optimizer step: see `_weigh_means`.
+            # TRL logs the mean of what is here, once an optimizer step: see `_join_passes`.
             part = value * self._share_of_tokens(batch) if name == KL else value
             parts = cast(torch.Tensor, self.accelerator.gather(part))  # [ranks]
             logged[:] = [*logged, parts.sum().item()] if name == KL else [max([*logged, parts.max().item()])]
@@ -419,7 +426,7 @@ def _assembled(
 
 def _last(history: Sequence[dict[str, float]]) -> dict[str, float]:
     """Returns the logged figures of the last batch."""
-    return next((row for row in reversed(history) if "episodes/steps" in row), {})
+    return next((row for row in reversed(history) if is_of_a_batch(row)), {})
 
 
 def _arguments(out: Path, settings: RLSettings) -> dict[str, Any]:

@@ -29,6 +29,11 @@ Validate = Callable[[Policy], dict[str, float]]
 """Measures a policy on held-out problems, e.g. ``{"pass_rate": 0.4}``."""
 
 
+def is_of_a_batch(row: Mapping[str, float]) -> bool:
+    """Whether a row of the trainer's log has the figures of a batch of episodes, of judged ones or not."""
+    return any(name.startswith("episodes/") for name in row)
+
+
 class Monitor:
     """Watches the batches of a training. Mutable: remembers the earlier ones."""
 
@@ -55,7 +60,7 @@ class Monitor:
         Args:
             history: The rows of the trainer's log, in order; those without episodes are passed over.
         """
-        batches = [row for row in history if "episodes/steps" in row]
+        batches = [row for row in history if is_of_a_batch(row)]
         self._process = [row.get("episodes/process", math.nan) for row in batches]
         self._pass_rate = [row.get("episodes/pass_rate", math.nan) for row in batches]
         self._without_code = int(batches[-1].get(_WITHOUT_CODE, 0)) if batches else 0

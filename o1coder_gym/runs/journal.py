@@ -24,7 +24,7 @@ from typing import Any
 import o1coder_gym
 from o1coder_gym.errors import JournalError, UsageError
 from o1coder_gym.runs.files import replacing, write_whole
-from o1coder_gym.runs.provenance import config_hash, file_hashes, input_hashes, noted
+from o1coder_gym.runs.provenance import config_hash, continuing, file_hashes, input_hashes, noted
 
 _LOG = logging.getLogger(__name__)
 
@@ -411,10 +411,8 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
     """
     file = folder / "config.json"
     found = read_config(folder)
-    if found is not None:
-        config = _as_known(config, found.get("config") or {})
-    digest = config_hash(config)
     if found is None or {*os.listdir(folder)} <= _OF_A_START:
+        digest = config_hash(config)
         row = {"schema": SCHEMA, "hash": digest, "config": dict(config), "versions": _versions()}
         _write_config(file, row)
         return False
@@ -424,8 +422,9 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
         )
     if found["schema"] != SCHEMA:
         raise JournalError(f"{folder}: has layout {found['schema']}, this version reads {SCHEMA}")
+    config = _as_known(config, found.get("config") or {})
     # By hash: two configurations are one run only if everything that results depend on is equal.
-    if found["hash"] != digest:
+    if found["hash"] != config_hash(config):
         changed = ", ".join(_changed(found.get("config"), config))
         raise JournalError(
             f"{folder}: holds a run with another configuration (differs in: {changed}); "
@@ -435,7 +434,8 @@ def _claim(folder: Path, config: Mapping[str, Any], resume: bool) -> bool:
 
 
 def _as_known(config: Mapping[str, Any], begun: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a configuration without files and inputs that the version which began a run did not note."""
+    """Returns a configuration without what the version that began a run did not note; see `continuing`."""
+    config = continuing(config, begun)
     if FILES not in begun:
         config = {name: value for name, value in config.items() if name != FILES}
     if INPUTS in config and INPUTS in begun:

@@ -155,6 +155,26 @@ def input_hashes(*specs: str | None) -> dict[str, str]:
     return found
 
 
+def continuing(config: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with the rows at once of the run that it continues, in all sections alike.
+
+    How a batch is read changes no result, and other ranks or less memory may ask for fewer rows at once. But
+    where rows with a common beginning are grouped, it says which rows make a batch, and stays as it is.
+
+    Args:
+        config: Of the run that goes on.
+        begun: What it was begun with, as read from a file.
+    """
+    grouped = config.get("group_prefixes", False)
+    found = dict(config)
+    for name in found.keys() & begun.keys():
+        if name == "rows_at_once" and not grouped:
+            found[name] = begun[name]
+        elif isinstance(found[name], Mapping) and isinstance(begun[name], Mapping):
+            found[name] = continuing(found[name], begun[name])
+    return found
+
+
 def noted(inputs: Mapping[str, str], begun: Mapping[str, str]) -> dict[str, str]:
     """Returns those inputs of which the version that began the work noted a hash: of others nothing is known.
 

@@ -133,6 +133,25 @@ def test_a_run_of_another_config_is_refused_by_name(tmp_path: Path) -> None:
         RunFolder.open(tmp_path, {"agents": ["mcts"], "seed": 1, "budget": 5}, resume=True)
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_run_goes_on_with_other_rows_at_once_where_they_change_no_result(
+    tmp_path: Path, grouped: bool
+) -> None:
+    def config(at_once: int) -> dict[str, Any]:
+        sections = {"sft": {"rows_at_once": at_once, "group_prefixes": grouped}, "prm": None}
+        return {**sections, "rl": {"rows_at_once": at_once}}
+
+    with RunFolder.open(tmp_path, config(8)) as folder:
+        folder.append("rows", {"n": 1})
+    begun = (tmp_path / "config.json").read_text()
+    if grouped:
+        with pytest.raises(JournalError, match=r"differs in: sft\)"):
+            RunFolder.open(tmp_path, config(2), resume=True)
+    else:
+        RunFolder.open(tmp_path, config(2), resume=True).close()
+    assert (tmp_path / "config.json").read_text() == begun
+
+
 def test_a_tuple_in_the_config_is_not_a_change(tmp_path: Path) -> None:
     begin(tmp_path, {"agents": ("mcts",)})
     with RunFolder.open(tmp_path, {"agents": ["mcts"]}, resume=True) as folder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,9 @@ from o1coder_gym.policies import LanguageModelPolicy
 from o1coder_gym.policies.vllm import OwnThread
 from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.types.protocols import Model
+
+_LATE = "sampling/late_episodes"
+"""Logged: episodes so far that were dropped, since the weights that sampled them were too old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,15 @@ class Sampler:
     @property
     def figures(self) -> dict[str, float]:
         """Figures to log: how many batches old the last episodes' weights are, and late episodes so far."""
-        return {"sampling/versions_behind": self._lag, "sampling/late_episodes": float(self._late)}
+        return {"sampling/versions_behind": self._lag, _LATE: float(self._late)}
+
+    def recall(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Continues the count of late episodes from the log of an earlier part of the run.
+
+        Args:
+            history: The rows of the trainer's log, in order; those without the count are passed over.
+        """
+        self._late = next((int(row[_LATE]) for row in reversed(history) if _LATE in row), 0)
 
     def sample(self, slots: Sequence[int], t: int, learner: Any, process: int) -> Round:
         """Samples one episode for each slot of a batch.
@@ -90,11 +101,14 @@ class Sampler:
         waiting = self._ahead.pop(batch, None)
         fresh = partial(self._fresh, batch, slots, learner, process)
         found = waiting.result() if waiting is not None else fresh()
-        if self._drop_late(found, batch):
-            self._give_up_ahead()
+        if self._count_late(found, batch):
+            begun = self._give_up_ahead()
             self._thread.call(lambda: None)  # what has begun samples to its end, with the weights of now
+            for later, given_up in begun.items():
+                if given_up.exception() is None:
+                    self._count_late(given_up.result(), later)
             found = fresh()
-            if self._drop_late(found, batch):
+            if self._count_late(found, batch):
                 raise PolicyError(
                     f"batch {batch} was sampled twice, both times with weights that are not the policy's; "
                     "does another training use the sampler?"
@@ -127,10 +141,11 @@ class Sampler:
         self._give_up_ahead()
         self._actor.close()
 
-    def _give_up_ahead(self) -> None:
-        for waiting in self._ahead.values():
-            waiting.cancel()
+    def _give_up_ahead(self) -> dict[int, Future[Round]]:
+        """Cancels the batches that are to be sampled ahead; returns those that have begun, by number."""
+        begun = {batch: waiting for batch, waiting in self._ahead.items() if not waiting.cancel()}
         self._ahead.clear()
+        return begun
 
     def _fresh(self, batch: int, slots: Sequence[int], learner: Any, process: int) -> Round:
         """Samples a batch with the current weights."""
@@ -175,8 +190,8 @@ class Sampler:
         episodes = self._actor.sample(draw)
         return Round(episodes, [token_row(self.policy, episode) for episode in episodes])
 
-    def _drop_late(self, found: Round, batch: int) -> int:
-        """Counts the episodes whose weights are too old; one of them spoils the batch."""
+    def _count_late(self, found: Round, batch: int) -> int:
+        """Counts the episodes whose weights are too old; one of them spoils the batch, which is dropped."""
         late = sum(batch - one.version > self._settings.staleness for one in found.episodes)
         self._late += late
         return late

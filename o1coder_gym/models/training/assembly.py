@@ -134,6 +134,7 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
     from o1coder_gym.models.training.progress import EndsWhereItDiverges, shown_progress
 
     trainer.add_callback(EndsWhereItDiverges())
+    _end_at_the_last_step(trainer)
     with quiet(), peak_memory() as peak:
         with shown_progress(trainer):
             outcome = trainer.train(resume_from_checkpoint=checkpoint)
@@ -146,6 +147,22 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
     return metrics | {PEAK: taken / (1 << 30)}
 
 
+def _end_at_the_last_step(trainer: Any) -> None:
+    """Makes a trainer that resumes from the checkpoint of its last step take no further one.
+
+    transformers looks whether a training is over after a step, not before it: where the steps end within an
+    epoch it would go on with that epoch, and at a constant learning rate the weights would be others.
+    """
+    run_epoch = trainer._run_epoch
+
+    def run_unless_done(*arguments: Any, **named: Any) -> None:
+        # Asked here, not before the training: by now the checkpoint is loaded, on sharded weights too.
+        if trainer.state.global_step < trainer.state.max_steps:
+            run_epoch(*arguments, **named)
+
+    trainer._run_epoch = run_unless_done
+
+
 def _whole_training(metrics: Mapping[str, float], state: Any, resumed: bool) -> dict[str, float]:
     """Returns a training's figures over all of its steps; transformers' are over those since a resumption.
 
@@ -155,9 +172,7 @@ def _whole_training(metrics: Mapping[str, float], state: Any, resumed: bool) -> 
         resumed: Whether it is a part that was measured: the time and the rates of the whole are not known.
     """
     kept = {name: value for name, value in metrics.items() if not (resumed and name.startswith("train_"))}
-    # From a checkpoint of the last step in the middle of an epoch transformers makes one more step.
-    steps = [row for row in state.log_history if "loss" in row and row["step"] <= state.max_steps]
-    losses = [row["loss"] for row in steps]
+    losses = [row["loss"] for row in state.log_history if "loss" in row]
     return kept | {"train_loss": sum(losses) / len(losses)} if losses else kept
 
 

@@ -17,7 +17,7 @@ from o1coder_gym.models.chat_template import TrainingTokens, check_training_toke
 from o1coder_gym.models.checkpoints import load_weights, quiet
 from o1coder_gym.models.context import longest_row
 from o1coder_gym.models.lookup import model_path
-from o1coder_gym.models.training.arguments import MeasuredByLabel, lora, trainer_arguments
+from o1coder_gym.models.training.arguments import lora, trainer_arguments
 from o1coder_gym.models.training.assembly import Assembly, TrainingResult, save_policy, train_once
 from o1coder_gym.models.training.settings import TrainingSettings
 from o1coder_gym.models.training.starting import check_start, provenance, trained_type
@@ -198,11 +198,12 @@ def _trainer(
 ) -> Any:
     """Assembles TRL's trainer of a stage."""
     from datasets import Dataset
-    from trl import DPOConfig, SFTConfig, SFTTrainer
+    from trl import DPOConfig, SFTConfig
 
     from o1coder_gym.models.batches.projection import project_completions_only
     from o1coder_gym.models.batches.row_order import filled, order_rows
     from o1coder_gym.models.batches.shared_prefixes import share_prefixes
+    from o1coder_gym.models.training.answers import AnswerTrainer
     from o1coder_gym.models.training.pairs import PairTrainer
 
     project_completions_only()
@@ -225,11 +226,8 @@ def _trainer(
         "peft_config": lora(settings.lora_rank, checkpoint),
     }
 
-    class MeasuredSFTTrainer(MeasuredByLabel, SFTTrainer):
-        """SFTTrainer whose validation loss does not depend on the rows read at once."""
-
     if stage == "sft":
-        trainer: Any = MeasuredSFTTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
+        trainer: Any = AnswerTrainer(args=SFTConfig(**common, completion_only_loss=True), **shared)
     else:
         trainer = PairTrainer(args=DPOConfig(**common, beta=settings.beta), **shared)
     order_rows(trainer, len(train_rows), neighbours=settings.group_prefixes)

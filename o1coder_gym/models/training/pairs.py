@@ -9,14 +9,22 @@ from typing import Any
 
 from trl import DPOTrainer
 
+from o1coder_gym.models.training.figures import CountedFigures
 from o1coder_gym.runs import ranks
 
+_OF_PAIRS = (
+    *(f"rewards/{name}" for name in ("chosen", "rejected", "accuracies", "margins")),
+    *(f"logps/{name}" for name in ("chosen", "rejected")),
+)
+"""TRL's figures that are means over the pairs of a forward pass, of all ranks."""
 
-class PairTrainer(DPOTrainer):
-    """TRL's DPO trainer whose loss is the mean over the optimizer's batch.
+
+class PairTrainer(CountedFigures, DPOTrainer):
+    """TRL's DPO trainer whose loss and figures are means over pairs and tokens, not over forward passes.
 
     TRL averages a forward pass over its pairs, and then the passes: a pair in a smaller one weighs more.
-    A pair of equal sides is idle: it has no better side, so its loss is −log σ(0) = log 2 and its gradient 0.
+    A pair of equal sides is idle: it has no better side, so its loss is −log σ(0) = log 2 and its gradient 0,
+    and it is in no figure.
     """
 
     _per_pass: float | None = None
@@ -57,6 +65,22 @@ class PairTrainer(DPOTrainer):
         return (weighed, found[1]) if return_outputs else weighed
 
     def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+        """Computes TRL's loss and imitation of the pairs that are not idle; counts these and their tokens."""
+        real = better_and_worse(inputs)  # [P]
+        rows = real.repeat(2)[:, None]  # [2P, 1]; the better sides come first
+        # [2P, T]. Without a completion the log-probabilities of an idle pair are 0, under the reference too.
+        learned = inputs["completion_mask"] * rows
+        loss = self._imitating(model, {**inputs, "completion_mask": learned}, return_outputs)
+        # As TRL counts tokens: nothing comes before the first one.
+        chosen, rejected = (side.sum() for side in learned[:, 1:].chunk(2))
+        of_pairs, both = (len(real), real.sum()), chosen + rejected
+        counts = dict.fromkeys(_OF_PAIRS, of_pairs) | {"entropy": (both, both)}
+        counts |= dict.fromkeys(("logits/chosen", "mean_token_accuracy"), (chosen, chosen))
+        counts["logits/rejected"] = (rejected, rejected)
+        self.count(counts, (inputs["attention_mask"] * ~rows).sum())
+        return loss
+
+    def _imitating(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
         """Adds the mean over pairs of −log π / |y| of the better side y (arXiv 2404.19733, section 2).
 
         TRL's own loss of that kind is a mean over the tokens of a forward pass, so that a pair would weigh
@@ -72,9 +96,8 @@ class PairTrainer(DPOTrainer):
         # The policy comes before the reference, which may be the same model without adapters; the better
         # sides are the first half of the rows, and prompts have a log-probability of 0, [P, T].
         chosen, mask = (rows.chunk(2)[0] for rows in (seen[0].log_probs, inputs["completion_mask"]))
-        means = chosen.sum(1) / mask.sum(1)
-        # [P] means; an idle pair, which only fills a batch, has equal sides and nothing to imitate.
-        return loss - self._imitation * (means * better_and_worse(inputs)).mean()
+        # [P] means; an idle pair has no completion, and nothing to imitate.
+        return loss - self._imitation * (chosen.sum(1) / mask.sum(1).clamp(min=1)).mean()
 
     @cached_property
     def _share(self) -> float:

@@ -14,7 +14,14 @@ from o1coder_gym.models.memory import check_memory
 from o1coder_gym.models.training.arguments import report_to
 from o1coder_gym.runs import ranks
 from o1coder_gym.runs.files import write_json
-from o1coder_gym.runs.provenance import Provenance, input_hashes, leaves, noted, package_versions
+from o1coder_gym.runs.provenance import (
+    Provenance,
+    continuing,
+    input_hashes,
+    leaves,
+    noted,
+    package_versions,
+)
 from o1coder_gym.settings import to_row
 
 
@@ -116,14 +123,16 @@ def begin(made: Provenance, out: Path, resume: bool) -> str | None:
 
     Raises:
         O1CoderError: When `out` holds checkpoints and `resume` is false, or those of a training of another
-            model, other data or other settings; names what differs. Versions may differ.
+            model, other data or other settings; names what differs. Versions may differ, and the rows at
+            once where they change no result.
     """
     checkpoint = last_checkpoint(out / CHECKPOINTS, resume)
     started = out / STARTED
     wanted = made.to_row()
     if checkpoint is not None and started.exists():
         begun = json.loads(started.read_text())
-        require_same(out, begun, {**wanted, "inputs": noted(made.inputs, begun.get("inputs") or {})})
+        inputs = noted(made.inputs, begun.get("inputs") or {})
+        require_same(out, begun, {**continuing(wanted, begun), "inputs": inputs})
     if ranks.is_first():
         out.mkdir(parents=True, exist_ok=True)
         write_json(started, wanted)

@@ -109,6 +109,31 @@ def test_a_round_goes_on_as_it_was_begun(
     assert (resumed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 
 
+def test_a_round_that_was_killed_after_its_last_step_makes_no_further_one(
+    weights: Path, tmp_path: Path
+) -> None:
+    from o1coder_gym.agents.rl.dpo import train_dpo
+
+    words = ("square", "halve", "negate", "sum")
+    data = replace(DATA, pairs=tuple(pair(State("p"), DEFINE, Step(ActionType.DEFINE, one)) for one in words))
+    half = replace(settings(), epochs=0.5, batch_size=1, rows_at_once=1)  # two steps of four
+    whole = train_dpo(str(weights), data, tmp_path / "whole", half, step_format=PSEUDOCODE)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole", cut)
+    shutil.rmtree(cut / "model")
+    (cut / "training.json").unlink()
+    resumed = train_dpo(str(weights), data, cut, half, step_format=PSEUDOCODE, resume=True)
+    # the rate is constant: a third step would move the weights as far as the others did
+    assert (resumed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert sorted(path.name for path in (cut / "checkpoints").glob("checkpoint-*")) == [
+        "checkpoint-1",
+        "checkpoint-2",
+    ]
+    told, again = (json.loads((one / "training.json").read_text()) for one in (tmp_path / "whole", cut))
+    for name in ("epoch", "train_loss"):
+        assert again["metrics"][name] == pytest.approx(told["metrics"][name])
+
+
 @pytest.mark.parametrize("rows_at_once", [1, 2])
 @pytest.mark.parametrize("lora_rank", [0, 2])
 def test_imitation_adds_the_likelihood_of_the_better_steps(

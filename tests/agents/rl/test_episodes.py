@@ -1,11 +1,13 @@
 """Episodes: what was sampled, up to where the model's context ended."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from o1coder_gym.agents.rl.episodes import sample_episodes
+from o1coder_gym.agents.rl.episodes import metrics, sample_episodes
 from o1coder_gym.errors import O1CoderError, PromptTooLongError
 from o1coder_gym.steps.formats import PSEUDOCODE
 from o1coder_gym.types import PolicyRequest, Proposal, Sampling
@@ -42,3 +44,19 @@ def test_a_question_that_does_not_fit_is_named() -> None:
     policy: Any = Narrow(0)
     with pytest.raises(O1CoderError, match="one: the question is longer than the model's context"):
         sample_episodes(LetterModel(), policy, ["two", "one"], sampling=Sampling(), seed=0)
+
+
+def test_an_episode_that_was_not_judged_is_counted_and_in_no_mean() -> None:
+    policy: Any = Narrow(3)
+    judged, failed = sample_episodes(LetterModel(), policy, ["two", "three"], sampling=Sampling(), seed=0)
+    steps = (*failed.transitions, failed.last)  # others than the judged one has, and of another score
+    terms = {"process": 0.0, "compile": math.nan, "pass": math.nan, "value": math.nan}
+    steps = tuple(replace(step, verdict=None, reward_terms=terms) for step in steps)
+    failed = replace(failed, transitions=steps, proposals=failed.proposals * 2)
+    alone, both = metrics([judged]), metrics([judged, failed])
+    assert alone["process"] == pytest.approx(12 / 22)  # of the 22 letters of each step 12 are even
+    assert (alone["steps"], alone["tokens"], alone["format_compliance"]) == (3, 6, 1)
+    assert both == alone | {"judge_failures": 1.0}
+    untested = replace(failed, transitions=(replace(steps[0], reward_terms=terms | {"compile": 1.0}),))
+    assert metrics([judged, untested]) == alone | {"untested": 1.0}
+    assert math.isnan(metrics([failed])["tokens"])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from o1coder_gym.agents.rl.advantages import step_advantages, step_returns
+from o1coder_gym.agents.rl.sampling.actors import tagged
 from o1coder_gym.agents.rl.settings import DPOSettings, RLSettings, common_arguments
 from o1coder_gym.errors import O1CoderError, UsageError
 from o1coder_gym.policies import HFEngine, LanguageModelPolicy
@@ -130,6 +131,70 @@ def test_a_killed_run_ends_where_an_undisturbed_one_does(
     assert any(not after[name].equal(start[name]) for name in start)
 
 
+def test_a_killed_run_goes_on_counting_late_episodes(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+    from o1coder_gym.agents.rl.sampling import hf
+
+    versions = [-7]  # of the first batch: as by a server that was started again
+
+    def sample(actor: Any, draw: Any) -> Any:
+        return tagged(draw(actor.policy), versions.pop() if versions else actor._version)
+
+    monkeypatch.setattr(hf.HFActor, "sample", sample)
+    told: list[float] = []
+    given = (str(weights), process, process.task_ids)
+    again: dict[str, Any] = {
+        "step_format": PSEUDOCODE,
+        "on_update": lambda _, figures: told.append(figures["sampling/late_episodes"]),
+    }
+    train_policy(*given, tmp_path / "whole", settings, **again)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-1", cut / "checkpoints/checkpoint-1")
+    train_policy(*given, cut, settings, resume=True, **again)
+    assert told == [8.0, 8.0, 8.0]  # of two batches, and of the second one again
+
+
+def test_figures_do_not_depend_on_the_rows_read_at_once(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    from o1coder_gym.agents.rl.grpo import train_policy
+    from tests.models.batches.ranked_trainings import curve
+
+    # at this rate a second step on a batch is clipped, in some episodes and not in others
+    settings = replace(settings, iterations=2, learning_rate=0.02, max_tokens=9)
+    curves = []
+    for rows in (2, 8):
+        out = tmp_path / str(rows)
+        chosen = replace(settings, rows_at_once=rows)
+        train_policy(str(weights), process, process.task_ids, out, chosen, step_format=PSEUDOCODE)
+        curves.append(curve(out))
+    assert any(row.get("clip_ratio/high_max", 0) > 0 for row in curves[0])
+    assert any(row.get("clip_ratio/low_min", 1) < row.get("clip_ratio/low_mean", 0) for row in curves[0])
+    for mine, theirs in zip(*curves, strict=True):
+        assert mine == pytest.approx(theirs, rel=2e-3, abs=1e-4)
+
+
+def test_a_killed_run_goes_on_with_fewer_rows_at_once(
+    weights: Path, process: Any, settings: RLSettings, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    from o1coder_gym.agents.rl.grpo import train_policy
+
+    again: dict[str, Any] = {"step_format": PSEUDOCODE}
+    given = (str(weights), process, process.task_ids)
+    whole = train_policy(*given, tmp_path / "whole", settings, **again)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-1", cut / "checkpoints/checkpoint-1")
+    shutil.copy(tmp_path / "whole/started.json", cut)
+    fewer = replace(settings, rows_at_once=2)
+    resumed = train_policy(*given, cut, fewer, resume=True, **again)
+    after, other = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    assert all(after[name].sub(other[name]).abs().max() < 1e-5 for name in after)
+
+
 @pytest.mark.parametrize(
     ("changed", "task_ids", "told"),
     [
@@ -176,6 +241,9 @@ def test_a_resumed_monitor_remembers(settings: RLSettings) -> None:
     assert resumed._without_code == 0
     resumed.recall([{"episodes/steps": 2.0}])  # as earlier versions logged it
     assert resumed._without_code == 0
+    # of a batch without a judged episode no mean is logged
+    resumed.recall([row, {"episodes/judge_failures": 8.0, "monitor/without_code": 2.0}, {"loss": 0.1}])
+    assert resumed._without_code == 2
 
 
 def test_a_stopped_run_ends_for_want_of_programs_where_one_run_would(

@@ -70,14 +70,20 @@ def train(name: str, model: str, data: Path, out: Path) -> None:
         finetune(stage, model, conversations(5), conversations(3), folder, settings)
 
 
+NOT_COMPARED = ("runtime", "per_second", "step_time", "total_flos", "peak_memory", "epoch")
+"""Parts of the names of figures that are not of what was learned, but of the machine or of its passes."""
+
+
 def curve(folder: Path) -> list[dict[str, float]]:
     """Returns what a training logged at each step and in the end, of what may not depend on the ranks."""
     states = (folder / "checkpoints").glob("*/trainer_state.json")
     last = max(states, key=lambda path: int(path.parent.name.rpartition("-")[2]))
     rows = json.loads(last.read_text())["log_history"]
     rows.append(json.loads((folder / "training.json").read_text())["metrics"])
-    wanted = ("step", "loss", "grad_norm", "learning_rate", "eval_loss", "accuracy", "eval_accuracy")
-    return [{key: row[key] for key in wanted if key in row} for row in rows]
+    return [
+        {key: value for key, value in row.items() if not any(part in key for part in NOT_COMPARED)}
+        for row in rows
+    ]
 
 
 def train_all(model: str, data: Path, out: Path) -> None:

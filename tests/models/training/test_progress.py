@@ -22,6 +22,8 @@ class Trainer:
     def add_callback(self, callback: Any) -> None:
         self.shown = callback
 
+    def _run_epoch(self) -> None: ...
+
 
 def test_the_bar_of_a_training_that_fails_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)

@@ -1,11 +1,13 @@
 """What a training is started with."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from o1coder_gym.agents.rl.settings import DPOSettings
 from o1coder_gym.errors import O1CoderError
 from o1coder_gym.models.checkpoints import CHECKPOINTS, STARTED
 from o1coder_gym.models.training.settings import TrainingSettings
@@ -54,3 +56,22 @@ def test_a_training_goes_on_with_the_model_that_it_began_with(tmp_path: Path) ->
     del started["inputs"][str(base)]
     (out / STARTED).write_text(json.dumps(started))
     assert begin(made(), out, resume=True) == str(checkpoint)
+
+
+@pytest.mark.parametrize("settings", [TrainingSettings(), DPOSettings()])
+def test_a_training_goes_on_with_fewer_rows_at_once_unless_they_say_which_make_a_batch(
+    tmp_path: Path, settings: Any
+) -> None:
+    for grouped in (False, True):
+        begun = replace(settings, group_prefixes=grouped)
+        made, fewer = (provenance("x", "m", "d", replace(begun, rows_at_once=rows)) for rows in (4, 2))
+        out = tmp_path / str(grouped)
+        begin(made, out, resume=False)
+        checkpoint = out / CHECKPOINTS / "checkpoint-2"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "trainer_state.json").write_text("{}")
+        if grouped:
+            with pytest.raises(O1CoderError, match="a training with rows_at_once 4, not 2"):
+                begin(fewer, out, resume=True)
+        else:
+            assert begin(fewer, out, resume=True) == str(checkpoint)

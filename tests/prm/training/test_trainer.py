@@ -324,6 +324,20 @@ def test_a_killed_training_goes_on_where_it_was(model: Path, data: Path, tmp_pat
     assert not before["model.norm.weight"].equal(start["model.norm.weight"])
 
 
+def test_a_training_that_was_killed_after_its_last_step_makes_no_further_one(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, max_steps=1, save_steps=1)
+    whole = train_prm(str(model), data, tmp_path / "whole", "soft", settings)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole/checkpoints/checkpoint-1", cut / "checkpoints/checkpoint-1")
+    resumed = train_prm(str(model), data, cut, "soft", settings, resume=True)
+    before, after = weights(whole.model), weights(resumed.model)
+    assert all(before[name].equal(after[name]) for name in before)
+    assert resumed.metrics["epoch"] == whole.metrics["epoch"] < 1
+    assert [path.name for path in (cut / "checkpoints").glob("checkpoint-*")] == ["checkpoint-1"]
+
+
 def test_what_is_finished_is_not_done_again(model: Path, data: Path, tmp_path: Path) -> None:
     first = train_prm(str(model), data, tmp_path, "soft", SHORT)
     stamp = (first.model / "model.safetensors").stat().st_mtime_ns

@@ -212,16 +212,59 @@ def assert_told_of_the_whole(whole: TrainingResult, resumed: TrainingResult) -> 
     assert whole.metrics["train_runtime"] > 0
     assert [name for name in resumed.metrics if name.startswith("train_")] == ["train_loss"]
     assert "train_runtime" not in (resumed.model / "README.md").read_text()
+    # over all steps; TRL counts from 0 where it goes on
+    assert resumed.metrics["eval_num_tokens"] == whole.metrics["eval_num_tokens"] > 0
 
 
 @needs_trl
-def test_a_kill_after_the_last_step_costs_no_measurement(model: Path, data: Path, tmp_path: Path) -> None:
-    whole = train("sft", str(model), data, tmp_path / "whole", SETTINGS)
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_a_kill_after_the_last_step_costs_no_measurement_and_makes_no_step(
+    stage: Literal["sft", "dpo"], model: Path, data: Path, tmp_path: Path
+) -> None:
+    whole = train(stage, str(model), data, tmp_path / "whole", SETTINGS)
     cut = tmp_path / "cut"
     shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-2", cut / "checkpoints" / "checkpoint-2")
-    resumed = train("sft", str(model), data, cut, SETTINGS, resume=True)
+    resumed = train(stage, str(model), data, cut, SETTINGS, resume=True)
     assert resumed.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], abs=1e-6)
     assert_told_of_the_whole(whole, resumed)
+    # an epoch has 3 steps: transformers would go on with it
+    assert resumed.metrics["epoch"] == whole.metrics["epoch"] == pytest.approx(2 / 3)
+    assert [path.name for path in (cut / "checkpoints").glob("checkpoint-*")] == ["checkpoint-2"]
+
+
+@needs_trl
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_a_cut_run_goes_on_with_fewer_rows_at_once(
+    stage: Literal["sft", "dpo"], model: Path, data: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    whole = train(stage, str(model), data, tmp_path / "whole", SETTINGS)
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "whole" / "checkpoints" / "checkpoint-1", cut / "checkpoints" / "checkpoint-1")
+    shutil.copy(tmp_path / "whole" / "started.json", cut)
+    resumed = train(stage, str(model), data, cut, replace(SETTINGS, rows_at_once=1), resume=True)
+    before, after = (load_file(folder / "model.safetensors") for folder in (whole.model, resumed.model))
+    assert all(before[name].sub(after[name]).abs().max() < 1e-5 for name in before)
+
+
+@needs_trl
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_figures_do_not_depend_on_the_rows_read_at_once(
+    stage: Literal["sft", "dpo"], model: Path, data: Path, tmp_path: Path
+) -> None:
+    from tests.models.batches.ranked_trainings import curve
+
+    curves = []
+    for at_once in (1, 2):
+        out = tmp_path / str(at_once)
+        train(stage, str(model), data, out, replace(SETTINGS, rows_at_once=at_once))
+        curves.append(curve(out))
+    names = {"entropy", "mean_token_accuracy", "num_tokens", "eval_entropy", "eval_mean_token_accuracy"}
+    names |= {"rewards/accuracies", "logps/chosen", "eval_rewards/margins"} if stage == "dpo" else set()
+    assert names <= {name for row in curves[0] for name in row}
+    for mine, theirs in zip(*curves, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-6)
 
 
 @needs_trl

@@ -119,15 +119,30 @@ def test_late_episodes_are_dropped_and_counted(watched: Watched, process: Any, s
     assert sampler.figures == {"sampling/versions_behind": 0.0, "sampling/late_episodes": 4.0}
     assert watched.asked == [2, "batch", 2, "batch"]  # the weights were sent again
     ahead = sampler_of(watched, process, settings, 2)
-    watched.versions = [0, -7]
-    rounds = [ahead.sample(SLOTS, 2 * batch, watched.learner, 0) for batch in range(3)]
+    watched.versions = [0, -7, -7]
+    first = ahead.sample(SLOTS, 0, watched.learner, 0)
+    ahead._ahead[2].result(60)  # batch 2 is sampled too, with weights as old
+    rounds = [first, *(ahead.sample(SLOTS, 2 * batch, watched.learner, 0) for batch in (1, 2))]
     assert [one.episodes[0].version for one in rounds] == [0, 1, 1]  # all that was ahead is given up
-    assert ahead.figures["sampling/late_episodes"] == 4.0
+    assert ahead.figures["sampling/late_episodes"] == 8.0
     ahead.close()
     ahead._thread.call(lambda: None)  # what had begun is done
     watched.versions = [-7, -7]
     with pytest.raises(PolicyError, match="batch 3 was sampled twice"):
         sampler.sample(SLOTS, 6, watched.learner, 0)
+
+
+def test_a_run_that_is_resumed_goes_on_counting_late_episodes(
+    watched: Watched, process: Any, settings: RLSettings
+) -> None:
+    sampler = sampler_of(watched, process, settings, 0)
+    row = {"sampling/late_episodes": 3.0}
+    sampler.recall([{"sampling/late_episodes": 1.0}, row, {"loss": 0.1}])  # a step on the same episodes
+    watched.versions = [-7]
+    sampler.sample(SLOTS, 4, watched.learner, 0)
+    assert sampler.figures["sampling/late_episodes"] == 3.0 + 4.0
+    sampler.recall([])
+    assert sampler.figures["sampling/late_episodes"] == 0.0
 
 
 def test_what_is_ahead_fails_where_it_is_needed(
