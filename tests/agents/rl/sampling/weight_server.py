@@ -138,8 +138,8 @@ class WeightedServer:
         if body["method"] == "repack_tied":
             return {"results": [None]}
         assert body["method"] == "reload_weights"
-        found = load_file(Path(body["kwargs"]["weights_path"]) / "model.safetensors")
-        self.model.load_state_dict(found, strict=False)
+        for file in Path(body["kwargs"]["weights_path"]).glob("*.safetensors"):
+            self.model.load_state_dict(load_file(file), strict=False)
         return {"results": [None]}
 
     def name_weights(self, body: dict[str, Any]) -> Any:
