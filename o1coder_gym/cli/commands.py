@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Group, Parameter
 
+from o1coder_gym.runs import ranks
 from o1coder_gym.settings import Setting, all_settings, parse_words, read, shown, to_toml, with_run
 from o1coder_gym.specs.parameters import REQUIRED
 from o1coder_gym.specs.parameters.values import choices, item_of, members
@@ -33,7 +35,14 @@ def new_app(name: str, help: str, version: str = "") -> App:
     )
 
 
-def command(kind: type[S], run: Callable[..., int | None], name: str, folder: type | None = None) -> App:
+def command(
+    kind: type[S],
+    run: Callable[..., int | None],
+    name: str,
+    folder: type | None = None,
+    *,
+    ranked: bool = False,
+) -> App:
     """Returns a command that fills settings and hands them to a function, whose docstring is the help.
 
     Args:
@@ -41,6 +50,7 @@ def command(kind: type[S], run: Callable[..., int | None], name: str, folder: ty
         run: Called with the settings; what it returns is the exit status, None is 0.
         name: Of the command.
         folder: Settings class of the run folder, with which `run` is called too; None without one.
+        ranked: Whether several ranks may run it, which end together.
 
     Raises:
         ValueError: When two fields have one flag: a mistake of the settings class.
@@ -62,7 +72,9 @@ def command(kind: type[S], run: Callable[..., int | None], name: str, folder: ty
         given_to_run = (settings,) if folder is None else (settings, settings.run)
         from o1coder_gym.cli.run_folders import resumable  # here, for --help and completion need no journal
 
-        with resumable(_folder(settings) if "--resume" in flags else None):
+        # Around all that it does: what fails in every rank is told once, too.
+        alike = ranks.together() if ranked else contextlib.nullcontext()
+        with resumable(_folder(settings) if "--resume" in flags else None), alike:
             return run(*given_to_run)
 
     app = new_app(name, inspect.getdoc(run) or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import threading
 import urllib.error
@@ -31,6 +32,6 @@ def _probe(endpoint: str, answered: threading.Event) -> None:
         urllib.request.urlopen(request, timeout=_PROBE_SECONDS).close()
     except urllib.error.HTTPError as error:
         error.close()
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):  # the last of what speaks no HTTP
         return
     answered.set()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from o1coder_gym.errors import O1CoderError, UsageError
@@ -22,16 +24,27 @@ _PATIENCE = timedelta(hours=6)
 _POLL_S = 0.2
 _GRACE_S = 10.0
 """For a rank to end by itself after another has failed, and for the failed one to say why."""
+_HEARD_S = 10 * _POLL_S
+"""For all others to hear that a rank has failed, before the store of their rendezvous ends with it."""
+_LAUNCHERS = "start the ranks by torchrun or accelerate launch, or unset WORLD_SIZE to train in one process"
 
 
 def count() -> int:
-    """Returns the number of ranks; 1 for a process that was started alone."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """Returns the number of ranks; 1 for a process that was started alone.
+
+    Raises:
+        UsageError: When the environment names a number that is none.
+    """
+    return _number("WORLD_SIZE", range(1, 1 << 31), default=1)
 
 
 def rank() -> int:
-    """Returns the number of this one, from 0."""
-    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+    """Returns the number of this one, from 0.
+
+    Raises:
+        UsageError: When the environment names one that there is not.
+    """
+    return _number("RANK", range(count()), default=0) if count() > 1 else 0
 
 
 def is_first() -> bool:
@@ -41,7 +54,7 @@ def is_first() -> bool:
 
 def leader() -> int:
     """Returns the first rank on this machine."""
-    return rank() - int(os.environ.get("LOCAL_RANK", "0")) if count() > 1 else 0
+    return rank() - _number("LOCAL_RANK", range(rank() + 1), default=0) if count() > 1 else 0
 
 
 def are_sharded() -> bool:
@@ -50,29 +63,71 @@ def are_sharded() -> bool:
 
 
 def join() -> None:
-    """Makes a group of all ranks; does nothing for a single rank, or a second time."""
-    if count() > 1:
-        import torch
-        from accelerate import PartialState
+    """Makes a group of all ranks; does nothing for a single rank, or a second time.
 
-        on_gpu = torch.cuda.is_available()
-        if not on_gpu:
-            # accelerate would number the CPU, and torch loads no checkpoint onto a "cpu:0".
-            os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
+    Raises:
+        UsageError: When the environment lacks what a launcher says in it.
+        O1CoderError: When the ranks do not meet.
+    """
+    if count() == 1:
+        return
+    place = _meeting_place()
+    import torch
+    from accelerate import PartialState
+
+    on_gpu = torch.cuda.is_available()
+    if not on_gpu:
+        # accelerate would number the CPU, and torch loads no checkpoint onto a "cpu:0".
+        os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
+    try:
         # Without a word about the CPU accelerate takes each process of a machine without GPUs for the only
         # one.
         PartialState(cpu=not on_gpu, timeout=_PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        told = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise O1CoderError(f"rank {rank()} cannot meet the others at {place}: {told}") from error
+
+
+def _meeting_place() -> str:
+    """Returns the address at which ranks meet.
+
+    Raises:
+        UsageError: When the environment does not say which rank this is, or where they meet.
+    """
+    needed = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    if missing := [name for name in needed if not os.environ.get(name)]:
+        raise UsageError(
+            f"WORLD_SIZE={count()} in the environment means several ranks, and it has no "
+            f"{', '.join(missing)}; {_LAUNCHERS}"
+        )
+    leader()  # refuses numbers that no rank can have
+    return f"{os.environ['MASTER_ADDR']}:{_number('MASTER_PORT', range(1, 1 << 16), default=0)}"
+
+
+def _number(name: str, allowed: range, *, default: int) -> int:
+    """Returns a number that a launcher has put into the environment."""
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and int(text) in allowed):
+        raise UsageError(
+            f"{name}={text} in the environment is not a number from {allowed[0]} to {allowed[-1]}; "
+            f"{_LAUNCHERS}"
+        )
+    return int(text)
 
 
 def from_first(work: Callable[[], T]) -> T:
-    """Runs a function in the first rank; all ranks get its result, which is pickled."""
+    """Runs a function in the first rank; all ranks get its result, which is pickled.
+
+    Raises:
+        SystemExit: In the other ranks, when it raises in the first.
+    """
     if count() == 1:
         return work()
-    join()
-    from accelerate.utils import broadcast_object_list
+    with together():
+        from accelerate.utils import broadcast_object_list
 
-    found: list[Any] = [work() if is_first() else None]
-    return broadcast_object_list(found)[0]
+        found: list[Any] = [work() if is_first() else None]
+        return broadcast_object_list(found)[0]
 
 
 def gathered(value: T) -> list[T]:
@@ -108,25 +163,27 @@ def require_equal(given: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def together(given: Mapping[str, Any]) -> Iterator[None]:
+def together(given: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
     """Runs a training on all ranks: if one fails, all end, and one reports the reason. May be nested.
 
     Args:
-        given: All that the training depends on, see `require_equal`.
+        given: All that the training depends on, see `require_equal`; empty compares nothing.
 
     Raises:
         UsageError: When ranks were given different things.
         SystemExit: In a rank that ends because another has failed.
     """
     if count() == 1 or _Alarm.is_heard:
-        require_equal(given)
+        if given:
+            require_equal(given)
         yield
         return
     join()
     alarm = _Alarm()
     try:
         with alarm.heard():
-            require_equal(given)
+            if given:
+                require_equal(given)
             yield
     except BaseException as error:
         # compare_set lets one rank win: it is the one whose error is told, all others end quietly.
@@ -155,6 +212,7 @@ class _Alarm:
         _Alarm._made += 1
         self._key = f"o1coder/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{_Alarm._made}"
         self._done = threading.Event()
+        self._sounded = False  # by another rank, as the listener has heard
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
@@ -171,17 +229,32 @@ class _Alarm:
 
     def raised(self) -> bool | None:
         """Raises the alarm; returns whether this rank reports why, None if the store ended with rank 0."""
+        if self._sounded and not is_first():  # the store may be gone already, which torch logs at length
+            return False
         me = str(rank())
         try:
-            return self._store.compare_set(self._key, "", me).decode() == me
+            first = self._store.compare_set(self._key, "", me).decode() == me
+            self._store.set(f"{self._key}/{me}", "")
+            if is_first():
+                self._wait_for_others()
+            return first
         except RuntimeError:
             return None
+
+    def _wait_for_others(self) -> None:
+        """Keeps the store, which without a launcher is the first rank's, until all have heard the alarm."""
+        everyone = [f"{self._key}/{number}" for number in range(count())]
+        until = time.monotonic() + _HEARD_S
+        while not self._store.check(everyone) and time.monotonic() < until:
+            time.sleep(_POLL_S / 10)
 
     def _listen(self) -> None:
         try:
             while not self._store.check([self._key]):
                 if self._done.wait(_POLL_S):
                     return
+            self._sounded = True
+            self._store.set(f"{self._key}/{rank()}", "")
         except RuntimeError:  # the store is gone with the rank that had it, whose work is done
             return
         # The main thread may wait in C++ for a rank that is gone, where no exception reaches it.

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 
 import pytest
@@ -48,9 +49,53 @@ def test_ranks_share_a_batch_or_say_what_would_do(
         passes(16, 4)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"MASTER_ADDR": None},
+            "WORLD_SIZE=2 in the environment .* it has no MASTER_ADDR; start the ranks by",
+        ),
+        ({"RANK": None, "LOCAL_RANK": ""}, "it has no RANK, LOCAL_RANK; start"),
+        (
+            {"MASTER_PORT": "http"},
+            "MASTER_PORT=http in the environment is not a number from 1 to 65535; start",
+        ),
+        ({"RANK": "2"}, "RANK=2 in the environment is not a number from 0 to 1; start"),
+        ({"LOCAL_RANK": "-1"}, "LOCAL_RANK=-1 in the environment is not a number from 0 to 1; start"),
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two in the environment is not a number from 1 to"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0 in the environment is not a number from 1 to"),
+    ],
+)
+def test_an_environment_that_no_launcher_makes_is_told(
+    changes: dict[str, str | None], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+    for name, value in {**whole, **changes}.items():
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=told) as raised:
+        ranks.from_first(lambda: 1)
+    assert "\n" not in str(raised.value)
+
+
+def test_ranks_that_do_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("accelerate")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        place = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+        for name, value in {**place, "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(O1CoderError, match=f"rank 0 cannot meet the others at 127.0.0.1:{port}: "):
+            ranks.join()
+
+
 def meet(what: str) -> int:
     """Runs a training of no steps, in which something happens."""
     try:
+        if what == "the first alone":
+            ranks.from_first(lambda: happen(what))
         with ranks.together({"settings": {"seed": ranks.rank() if what == "other data" else 0}}):
             assert ranks.gathered(ranks.rank()) == [0, 1]
             assert ranks.from_first(lambda: f"of {ranks.rank()}") == "of 0"
@@ -68,6 +113,8 @@ def happen(what: str) -> None:
     """Fails in both ranks, or in one."""
     if what == "usage error":
         raise UsageError("a batch of 3 cannot be shared")
+    if ranks.rank() == 0 and what == "the first alone":
+        raise O1CoderError("the folder is taken")
     if ranks.rank() == 1 and what == "failure":
         raise O1CoderError("the judge failed")
     if ranks.rank() == 1 and what == "kill":
@@ -87,12 +134,15 @@ OTHER = (
         ("failure", ["error: rank 1: the judge failed"], 1),
         ("usage error", ["a batch of 3 cannot be shared"], 2),
         ("other data", [OTHER], 2),
+        ("the first alone", ["error: the folder is taken"], 1),
         ("kill", ["error: another rank ended without a message; continue with --resume"], -9),
     ],
 )
 def test_ranks_stop_together_and_one_says_why(what: str, told: list[str], status: int) -> None:
     pytest.importorskip("accelerate")
     found = run(2, meet, what)
+    if what == "the first alone":
+        assert [one.stderr for one in found] == ["error: the folder is taken\n", ""]
     # torch's own log may stand beside, with a C++ trace: of the store that a rank has closed
     lines = [line for one in found for line in one.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == len(told), lines

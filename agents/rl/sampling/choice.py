@@ -17,7 +17,7 @@ class ServerSettings(OpenAISettings):
 
     Attributes:
         model: The model's name there; "" takes the only one.
-        transfer: How weights get there. ``files``: a file that the servers read. ``adapters``: LoRA adapters
+        transfer: How weights get there. ``files``: files that the servers read. ``adapters``: LoRA adapters
             alone, in files; the servers hold the model that the training starts from. ``nccl``: from GPU to
             GPU.
         folder: Where files are put, one that the servers see; "" takes memory of this machine.

@@ -37,7 +37,7 @@ class ServersActor:
             UsageError: When they serve several models, or another one than adapters need.
             PolicyError: When one does not answer.
         """
-        servers = [WeightServer(url, settings.timeout_s) for url in urls]
+        servers = [WeightServer(url, settings.timeout_s, RESUME) for url in urls]
         self._transfer = _transfer(servers, settings, start)
         self._engine = OpenAIEngine(urls, model_name(servers, settings), settings)
         self._version = UNKNOWN
@@ -89,8 +89,9 @@ def check_servers(urls: Sequence[str], settings: ServerSettings) -> None:
     """Checks that each server can do what a training needs.
 
     Raises:
+        MissingExtraError: When httpx is not installed.
         PolicyError: When one does not answer, or was started without what it needs.
-        UsageError: When they serve several models.
+        UsageError: When they serve several models, or an address is none.
     """
     servers = [WeightServer(url, settings.timeout_s) for url in urls]
     model_name(servers, settings)

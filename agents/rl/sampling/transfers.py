@@ -45,7 +45,7 @@ class Transfer(Protocol):
 
 
 class FileTransfer:
-    """A `Transfer` of all weights, adapters merged in, through a file that the servers read."""
+    """A `Transfer` of all weights, adapters merged in, through files that the servers read."""
 
     def __init__(self, servers: Sequence[WeightServer], model: str, folder: str) -> None:
         """Sends nothing yet.
@@ -64,7 +64,7 @@ class FileTransfer:
         """Sends weights; the servers read them at the same time."""
         self.sent = f"{self._run}-{version}"
         with passing_folder(learner, self._folder) as folder:
-            write_weights(merged_weights(learner), folder / "model.safetensors")
+            write_weights(merged_weights(learner), folder)
             _at_once(self._servers, lambda server: server.take_weights(str(folder), self.sent))
         return self._model
 

@@ -79,7 +79,7 @@ def list_public(settings: OutputSettings) -> None:
 
 
 app = new_app("prm", "Train, measure and apply process reward models.")
-app.command(command(PRMSettings, train, "train", TrainingRun))
+app.command(command(PRMSettings, train, "train", TrainingRun, ranked=True))
 app.command(command(HeadSettings, fit, "fit", FitRun))
 app.command(command(MeasurementSettings, evaluate, "eval", RunSettings))
 app.command(command(CalibrationSettings, calibrate, "calibrate", OutputSettings))

@@ -60,5 +60,5 @@ def _show(trained: TrainedPolicy, as_json: bool) -> None:
     print(trained.model)
 
 
-policy_app = command(RLPolicySettings, policy, name="policy")
-dpo_app = command(RLPairsSettings, dpo, name="dpo")
+policy_app = command(RLPolicySettings, policy, name="policy", ranked=True)
+dpo_app = command(RLPairsSettings, dpo, name="dpo", ranked=True)

@@ -46,4 +46,4 @@ def _table(quality: dict[str, Any], problems: str) -> Table:
     return table
 
 
-app = command(SFTSettings, sft, "sft", TrainingRun)
+app = command(SFTSettings, sft, "sft", TrainingRun, ranked=True)

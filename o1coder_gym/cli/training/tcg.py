@@ -67,5 +67,5 @@ app = new_app("tcg", "Measure and train test generators, and choose programs by 
 app.command(command(GeneratorSettings, evaluate, "eval", RunSettings))
 app.command(command(RowsSettings, data, "data", FitRun))
 app.command(command(SelectionSettings, select, "select", JsonLines))
-app.command(command(GeneratorSFT, sft, "sft", TrainingRun))
-app.command(command(GeneratorDPO, dpo, "dpo", TrainingRun))
+app.command(command(GeneratorSFT, sft, "sft", TrainingRun, ranked=True))
+app.command(command(GeneratorDPO, dpo, "dpo", TrainingRun, ranked=True))

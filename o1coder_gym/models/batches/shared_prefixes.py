@@ -5,6 +5,10 @@ and its position is its depth, so that each row is what it would be alone. The b
 tree; hidden states of nodes are then handed to all rows that have them. Head, loss and trainer know nothing
 of it, and the gradients of a shared token add up by themselves.
 
+Attention is computed between all nodes of a tree, so a tree of many rows costs more than it saves. What pays
+is counted: n tokens or nodes in a row of the backbone's input cost a · n + n², in pairs of attention, where a
+token's way through the weights costs as much arithmetic as a pairs, see `token_cost`.
+
 B rows of T tokens, padded anywhere; G trees of at most N nodes; D hidden size; C tokens of a completion.
 """
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WORTH = 0.9
-"""Share of a batch's tokens that may be left for packing to pay: masks and copies are not free."""
+"""Share of a batch's arithmetic that may be left for packing to pay: masks and copies are not free."""
 _PADDING = -2
 """In the place of a parent's place."""
 _TOLERANCE = 1e-2
@@ -63,24 +67,44 @@ class Forest:
         return blank.masked_fill(~self.sees, torch.finfo(dtype).min)[:, None]
 
 
+_Row = list[tuple[int, int]]
+"""Each token of a row without its padding, and where in the list its parent is, −1 for a root."""
+
+
 @dataclass(slots=True)
 class _Tree:
     """A tree that grows row by row; nodes are numbered, parents before children. Mutable."""
 
-    first: Sequence[int]
     ids: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
+    rows: int = 0
     _children: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def node(self, parent: int, token: int) -> int:
-        """Returns the node of a token below a parent, −1 for none, made if it is new."""
-        found = self._children.setdefault((parent, token), len(self.ids))
-        if found == len(self.ids):
-            self.ids.append(token)
-            self.parents.append(parent)
-            self.depths.append(self.depths[parent] + 1 if parent >= 0 else 0)
-        return found
+    def add(self, row: _Row) -> list[int]:
+        """Merges a row; returns the node of each token."""
+        nodes: list[int] = []
+        for token, above in row:
+            parent = nodes[above] if above >= 0 else -1
+            # Equal tokens below equal parents are one node: that is the merge.
+            found = self._children.setdefault((parent, token), len(self.ids))
+            if found == len(self.ids):
+                self.ids.append(token)
+                self.parents.append(parent)
+                self.depths.append(self.depths[parent] + 1 if parent >= 0 else 0)
+            nodes.append(found)
+        self.rows += 1
+        return nodes
+
+    def added(self, row: _Row, *, straight: bool) -> int:
+        """Returns how many nodes a row would add, at most; a straight one has no branches."""
+        missing = len(self.ids)  # no node has this number, so nothing is below it
+        nodes: list[int] = []
+        for token, above in row:
+            nodes.append(self._children.get((nodes[above] if above >= 0 else -1, token), missing))
+            if straight and nodes[-1] == missing:  # and so is all that comes after it
+                return len(row) - len(nodes) + 1
+        return nodes.count(missing)
 
     def sees(self, size: int) -> np.ndarray:
         """Returns which node attends to which, [N, N]; padding attends to itself: an empty softmax is NaN."""
@@ -93,38 +117,38 @@ class _Tree:
         return table
 
 
-def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None) -> Forest | None:
+def grow(
+    ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None, *, cost: float = 6144
+) -> Forest | None:
     """Merges rows where they begin alike; None where it would not pay.
 
     Args:
         ids: Tokens, [B, T].
         mask: 1 for tokens, 0 for padding, [B, T]; None: no padding.
         parents: Of the last C tokens of each row, whose place among them each was sampled after, −1 for the
-            last one before them, [B, C]. None: after the one before it. Rows with branches are always merged.
+            last one before them, [B, C]. None: after the one before it. Rows with branches are always trees,
+            each alone where merging would not pay.
+        cost: See `token_cost`; that of a usual model with a hidden size of 1024.
     """
     import torch
 
     count, total = ids.shape
     # [B, T], as lists: the merge below is a walk over tokens in Python.
     above = _parent_places(ids, mask, parents)
+    places = [[place for place in range(total) if row[place] != _PADDING] for row in above]
+    rows = [_row(tokens, row, real) for tokens, row, real in zip(ids.tolist(), above, places, strict=True)]
     trees: list[_Tree] = []
-    tree_of: list[int] = []
+    tree_of = np.zeros(count, int)
     nodes = np.full((count, total), -1)
-    for row, tokens in enumerate(ids.tolist()):
-        real = [token for token, parent in zip(tokens, above[row], strict=True) if parent != _PADDING]
-        # Greedy: a row joins the first tree that is like it. Rows of one prompt differ from those of others
-        # early, so this finds the groups.
-        tree_of.append(_join(trees, real))
-        tree = trees[tree_of[-1]]
-        for place, (token, parent) in enumerate(zip(tokens, above[row], strict=True)):
-            # Equal tokens below equal parents are one node: that is the merge.
-            if parent != _PADDING:
-                nodes[row, place] = tree.node(int(nodes[row, parent]) if parent >= 0 else -1, token)
+    for together in _grouped(rows, cost, straight=parents is None):
+        trees.append(_Tree())
+        for row in together:
+            tree_of[row] = len(trees) - 1
+            nodes[row, places[row]] = trees[-1].add(rows[row])
     # N, of the largest tree; the others are padded to it.
     size = max(len(tree.ids) for tree in trees)
-    # G · N against B · T tokens in the backbone. With branches the forest is no choice: a row alone cannot
-    # say whose child a token is.
-    if parents is None and len(trees) * size > _WORTH * count * total:
+    # With branches the forest is no choice: a row alone cannot say whose child a token is.
+    if parents is None and len(trees) * _paid(size, cost) > _WORTH * count * _paid(total, cost):
         return None
     # The state that predicts a token is its parent's, which behind a branch is not the one before it.
     reads = nodes.copy()
@@ -133,7 +157,7 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
         if (parent := above[row][place + 1]) >= 0:
             reads[row, place] = nodes[row, parent]
     # [B, 1]; with it `places` indexes the flattened states [G · N, D].
-    offsets = np.array(tree_of)[:, None] * size
+    offsets = tree_of[:, None] * size
     packed = [
         [numbers + [0] * (size - len(numbers)) for numbers in (tree.ids, tree.depths)] for tree in trees
     ]
@@ -162,20 +186,74 @@ def _parent_places(ids: Tensor, mask: Tensor | None, parents: Tensor | None) -> 
     return above.tolist()
 
 
-def _join(trees: list[_Tree], row: Sequence[int]) -> int:
-    """Returns the tree of a row: one with whose first row it shares half of its tokens, or a new one.
+def _row(tokens: Sequence[int], above: Sequence[int], real: Sequence[int]) -> _Row:
+    """Returns a row without its padding."""
+    where = {place: index for index, place in enumerate(real)}
+    return [(tokens[place], where.get(above[place], -1)) for place in real]
 
-    Attention is computed between all nodes of a tree, so rows with little in common are better off apart.
+
+def _paid(nodes: int, cost: float) -> float:
+    """Returns the arithmetic of so many nodes that attend to one another, in pairs of attention."""
+    return cost * nodes + nodes**2
+
+
+def _grouped(rows: Sequence[_Row], cost: float, *, straight: bool) -> list[list[int]]:
+    """Returns which rows make up a tree each.
+
+    A row joins a tree where that costs less than to be alone, and less than the tree's rows cost on average:
+    from there on each further row would make all of them dearer, and another tree is begun beside it. Trees
+    that were begun so share their rows evenly in the end, for all are padded to the largest.
     """
-    for index, tree in enumerate(trees):
-        shorter = min(len(row), len(tree.first))
-        alike = np.equal(row[:shorter], tree.first[:shorter])
-        shared = shorter if alike.all() else int(alike.argmin())
-        # Half of it or more: masks grow with N², so unlike rows in one tree cost more than they share.
-        if shared * 2 >= len(row):
-            return index
-    trees.append(_Tree(row))
-    return len(trees) - 1
+    trees: list[_Tree] = []
+    families: list[list[int]] = []
+    """Rows that begin alike."""
+    family_of: list[int] = []
+    """Of each tree."""
+    for number, row in enumerate(rows):
+        alone = _paid(len(row), cost)
+        alike: list[tuple[int, int]] = []
+        fitting: list[tuple[float, int]] = []
+        for index, tree in enumerate(trees):
+            nodes, added = len(tree.ids), tree.added(row, straight=straight)
+            # A family is one whatever the size of its trees: this compares two rows like this one.
+            if _paid(len(row) + added, cost) < 2 * alone:
+                alike.append((added, index))
+            price = _paid(nodes + added, cost) - _paid(nodes, cost)
+            if price < min(alone, _paid(nodes, cost) / tree.rows):
+                fitting.append((price, index))
+        if fitting:
+            index = min(fitting)[1]
+        else:
+            index = len(trees)
+            trees.append(_Tree())
+            family_of.append(family_of[min(alike)[1]] if alike else len(families))
+            if not alike:
+                families.append([])
+        trees[index].add(row)
+        families[family_of[index]].append(number)
+    parts = (np.array_split(members, family_of.count(family)) for family, members in enumerate(families))
+    return [part.tolist() for family in parts for part in family]
+
+
+def token_cost(backbone: Any) -> float:
+    """Returns how many pairs of attention cost the arithmetic of a token's way through the weights.
+
+    A weight costs 2 operations a token, a pair 4 for each of the numbers that heads compare and mix. Of
+    experts a token has its share.
+    """
+    from torch import nn
+
+    config = backbone.config.get_text_config()
+    weights = 0.0
+    for module in backbone.modules():
+        for weight in module.parameters(recurse=False):
+            if weight.dim() == 2 and not isinstance(module, nn.Embedding):
+                weights += weight.numel()
+            elif weight.dim() == 3:  # [experts, …]
+                weights += getattr(config, "num_experts_per_tok", 0) * weight[0].numel()
+    heads = config.num_attention_heads
+    width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return weights / (2 * width * config.num_hidden_layers)
 
 
 class SharedPrefixes:
@@ -191,6 +269,7 @@ class SharedPrefixes:
 
         self._backbone = backbone
         self._forest: Forest | None = None
+        self._cost = token_cost(backbone)
         config = backbone.config.get_text_config()
         # SDPA takes a mask of bool with queries of any dtype, which autocast may have changed
         self._dtype = (
@@ -215,7 +294,7 @@ class SharedPrefixes:
         inputs = {**dict(zip(("input_ids",), args, strict=False)), **given}
         self._forest = None
         if len(args) <= 1 and _are_rows(inputs):
-            self._forest = grow(inputs["input_ids"], inputs.get("attention_mask"), parents)
+            self._forest = grow(inputs["input_ids"], inputs.get("attention_mask"), parents, cost=self._cost)
         # Beyond the window a layer would see less than the tree's mask allows.
         if self._forest is not None and self._forest.depth > self._window:
             self._forest = None

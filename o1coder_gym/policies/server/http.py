@@ -21,6 +21,8 @@ from o1coder_gym.errors import PolicyError, UsageError, require
 if TYPE_CHECKING:
     import ssl
 
+    import httpx
+
 _LOG = logging.getLogger(__name__)
 
 # Overload and passing failures; all other 4xx blame the request, which no retry would mend.
@@ -56,6 +58,25 @@ def own_key() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
+def new_client(headers: Mapping[str, str], timeout: httpx.Timeout | float, **named: Any) -> httpx.Client:
+    """Returns a client of httpx with this machine's certificates and proxies.
+
+    Args:
+        headers: Sent with each request.
+        timeout: For one answer, in seconds.
+        named: Further arguments of the client.
+
+    Raises:
+        UsageError: When the environment names certificates or a proxy that cannot be used.
+    """
+    import httpx
+
+    try:
+        return httpx.Client(headers=dict(headers), verify=_trusted(), timeout=timeout, **named)
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:  # OSError: of certificates
+        raise UsageError(f"the environment's proxy or certificates cannot be used: {error}") from error
+
+
 class Refused(PolicyError):
     """Raised when a server answers that the request itself is wrong; no retry would help."""
 
@@ -63,7 +84,7 @@ class Refused(PolicyError):
         """Args: the address, the HTTP status, all that the server said."""
         outside = status == 404 and _OUTSIDE_V1.search(urlsplit(url).path)
         hint = " (addresses of servers usually end in /v1)" if outside else ""
-        super().__init__(f"{url}: HTTP {status}: {_short(body)}{hint}")
+        super().__init__(f"{url}: HTTP {status}: {shortened(body)}{hint}")
         self.words = body
         self.parameter = _parameter(body)
 
@@ -101,18 +122,14 @@ class Servers:
 
         self._tries = tries
         self._backoff_s = backoff_s
-        try:
-            self._client = httpx.Client(
-                headers=dict(headers),
-                verify=_trusted(),
-                follow_redirects=True,
-                # No limit on the wait for a connection: more requests than connections is the usual state,
-                # not a failure.
-                timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s), pool=None),
-                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            )
-        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:  # OSError: of certificates
-            raise UsageError(f"the environment's proxy or certificates cannot be used: {error}") from error
+        self._client = new_client(
+            headers,
+            # No limit on the wait for a connection: more requests than connections is the usual state, not a
+            # failure.
+            httpx.Timeout(timeout_s, connect=min(10.0, timeout_s), pool=None),
+            follow_redirects=True,
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        )
         # A policy is seldom closed by its user: its connections end with it, at the latest with the process.
         weakref.finalize(self, self._client.close)
 
@@ -127,7 +144,7 @@ class Servers:
         failure = ""
         for base in self._urls:
             try:
-                self._client.get(_address(base, "models"), timeout=10.0)
+                self._client.get(address(base, "models"), timeout=10.0)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = f"{base}: {error}"
             except httpx.RequestError:  # it is there, and slow or odd
@@ -154,7 +171,7 @@ class Servers:
         failure = ""
         for attempt in range(self._tries):
             base = self._urls[(first + attempt) % len(self._urls)]
-            answer, failure, wait_s = self._try(_address(base, path), body, outside=path.startswith("/"))
+            answer, failure, wait_s = self._try(address(base, path), body, outside=path.startswith("/"))
             if answer is not None:
                 return answer
             if wait_s is not None and wait_s > LONGEST_WAIT_S:
@@ -186,7 +203,7 @@ class Servers:
             response = self._client.post(url, json=dict(body))
         except httpx.RequestError as error:
             return None, f"{url}: {type(error).__name__}: {error}", None
-        status, words, answer = response.status_code, response.text, _object(response.content)
+        status, words, answer = response.status_code, response.text, json_object(response.content)
         if response.request.method != "POST":  # by the standard, 301 to 303 drop the request
             raise Refused(url, status, f"redirected to {response.url}; name the address there")
         if status < 400 and answer and not answer.get("choices") and (error := answer.get("error")):
@@ -196,12 +213,12 @@ class Servers:
             status = code if isinstance(code, int) and code >= 400 else known
         final = any(word in words for word in _FINAL) or (status >= 500 and _OF_THE_TEMPLATE.search(words))
         if status in _RETRIED and not final:
-            said = f": {_short(words)}" if words.strip() else ""
+            said = f": {shortened(words)}" if words.strip() else ""
             return None, f"{url}: HTTP {status}{said}", retry_after(response.headers)
         # A page for people, instead of 404: there is no such endpoint.
         if status >= 400 or (answer is None and outside):
             raise Refused(url, status, words)
-        return answer, f"{url}: the answer is not JSON that is an object: {_short(words)[:60]!r}", None
+        return answer, f"{url}: the answer is not JSON that is an object: {shortened(words)[:60]!r}", None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -226,20 +243,21 @@ def checked_addresses(urls: Sequence[str]) -> list[str]:
         UsageError: When there is none, or no server can have one.
     """
     require("openai", "httpx")
-    found = [_checked(url.strip()) for url in urls if url.strip()]
+    found = [base_url(url) for url in urls if url.strip()]
     if not found:
         raise UsageError(f"{','.join(urls)!r} is not the address of a server")
     return found
 
 
-def _checked(url: str) -> str:
-    """Returns a base URL without a slash at its end.
+def base_url(url: str) -> str:
+    """Returns a base URL without blanks around it and a slash at its end.
 
     Raises:
         UsageError: When no server can have it.
     """
     import httpx
 
+    url = url.strip()
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r} is not the address of a server; did you mean http://{url}?")
     try:
@@ -251,7 +269,7 @@ def _checked(url: str) -> str:
     return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
 
 
-def _address(base: str, path: str) -> str:
+def address(base: str, path: str) -> str:
     """Returns where a path lies at a server; the base URL may have a query, a version for instance."""
     parts = urlsplit(base)
     # vLLM has /tokenize at its root, the OpenAI interface below /v1.
@@ -266,7 +284,8 @@ def _timestamp(date: str) -> float | None:
         return None
 
 
-def _object(content: bytes) -> dict[str, Any] | None:
+def json_object(content: bytes) -> dict[str, Any] | None:
+    """Returns an answer's JSON object; None where it is none."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
@@ -282,7 +301,8 @@ def _number(text: str) -> float | None:
     return number if 0 <= number < float("inf") else None
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """Returns the beginning of what a server said, on one line."""
     return " ".join(text.split())[:300]
 
 

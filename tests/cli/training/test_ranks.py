@@ -46,3 +46,23 @@ def test_a_run_that_lost_a_rank_goes_on_to_the_same_table(tmp_path: Path) -> Non
     assert [row["t"] for row in two] == [0, 1, 2, 3]
     for mine, theirs in zip(one, two, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-6, nan_ok=True)
+
+
+def test_what_fails_in_the_first_rank_or_in_all_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "config.json").write_text('{"command": "rl policy"}')
+    (taken / "journal.jsonl").write_text("")
+    unknown = [word if word != "micro" else "nothing" for word in WORDS]
+    for words, told in (
+        ([*WORDS, "--out", str(taken)], "taken/config.json: not the config of a run"),
+        ([*WORDS, "--resume"], "name its folder"),
+        ([*unknown, "--out", str(tmp_path / "new")], "unknown problem set 'nothing'"),
+        (["prm", "train", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "prm")], "none"),
+    ):
+        found = run(2, main, words)
+        lines = [line for one in found for line in one.stderr.splitlines()]
+        assert len(lines) == 1, lines
+        assert told in lines[0]
+        assert all(one.status for one in found)

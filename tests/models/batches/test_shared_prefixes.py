@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 import torch
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.models.batches.shared_prefixes import grow, share_prefixes
+from o1coder_gym.models.batches.shared_prefixes import grow, share_prefixes, token_cost
 
 VOCABULARY = 97
 SIZES = {
@@ -22,6 +22,7 @@ SIZES = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
+    "head_dim": 8,
     "max_position_embeddings": 128,
     "initializer_range": 0.3,
 }
@@ -172,5 +173,86 @@ def test_a_tree_has_each_shared_token_once() -> None:
 
 
 def test_rows_with_little_in_common_stay_as_they_are() -> None:
-    assert grow(torch.tensor([[5, 6, 7, 8], [5, 1, 2, 3]])) is None
+    assert grow(torch.tensor([[5, *range(10, 25)], [5, *range(30, 45)]])) is None
     assert grow(torch.tensor([[5, 6, 7, 8]])) is None
+
+
+def paid(trees: int, nodes: int, cost: float) -> float:
+    """Returns the arithmetic of trees in pairs of attention: each node's weights, and all pairs of nodes."""
+    return trees * (cost * nodes + nodes**2)
+
+
+def siblings(rows: int, prompt: int, completion: int) -> torch.Tensor:
+    """Returns rows with one prompt that differ from the first token after it."""
+    own = 1000 + torch.arange(rows * completion).view(rows, completion)
+    return torch.cat([torch.arange(prompt).expand(rows, -1), own], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "prompt", "completion", "cost", "trees"),
+    [
+        # Trees of n rows have p + n·c nodes; per row they cost least at n = √(p (cost + p)) / c.
+        (8, 40, 40, 8000, 1),  # n = 14.2
+        (32, 40, 40, 800, 7),  # n = 4.6, of which at most 5 join a tree
+        (6, 40, 40, 800, 2),  # 3 and 3, not 5 and 1, which would be padded to 5
+        (8, 40, 4, 800, 1),  # n = 45.8: little is said after a long prompt
+        (4, 4, 400, 800, 0),  # a short prompt: no row would join another
+    ],
+)
+def test_a_tree_takes_rows_while_they_cost_less_than_its_own(
+    rows: int, prompt: int, completion: int, cost: float, trees: int
+) -> None:
+    length = prompt + completion
+    forest = grow(siblings(rows, prompt, completion), cost=cost)
+    plain = paid(rows, length, cost)
+    if not trees:
+        assert forest is None
+        assert paid(1, prompt + rows * completion, cost) > plain
+        return
+    assert forest is not None
+    found, size = forest.ids.shape
+    assert (found, size) == (trees, prompt + -(-rows // trees) * completion)
+    mine = paid(found, size, cost)
+    assert mine < plain
+    for other in range(1, rows + 1):  # no other number of trees would save a tenth more
+        assert mine < 1.1 * paid(other, prompt + -(-rows // other) * completion, cost)
+
+
+def test_rows_with_branches_are_split_alike() -> None:
+    ids = siblings(6, 40, 40)
+    parents = torch.arange(-1, 39).repeat(6, 1)
+    parents[:, 20] = 9  # a second branch
+    forest = grow(ids, parents=parents, cost=800)
+    assert forest is not None
+    assert forest.ids.shape == (2, 160)
+    assert forest.positions.max() == 69  # of the longer branch: 40 + 10 + 20 tokens
+    alone = grow(siblings(4, 4, 400), parents=torch.arange(-1, 399).repeat(4, 1), cost=800)
+    assert alone is not None
+    assert alone.ids.shape == (4, 404)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "opt"])
+def test_rows_of_several_trees_have_their_own_likelihoods_and_gradients(architecture: str) -> None:
+    plain = tiny(architecture, ffn_dim=48)
+    packed = copy.deepcopy(plain)
+    assert share_prefixes(packed)
+    seen: list[tuple[int, ...]] = []
+    packed.base_model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, args: seen.append(tuple(args[0].shape))
+    )
+    ids, mask = batch([60, 56, 60, 52, 60, 58, 60, 60], 30, "right")
+    assert torch.allclose(likelihoods(packed, ids, mask), likelihoods(plain, ids, mask), atol=1e-4)
+    ((trees, _),) = seen
+    assert 1 < trees < len(ids)
+    mine, theirs = gradients(packed, ids, mask), gradients(plain, ids, mask)
+    for name, gradient in theirs.items():
+        assert torch.allclose(mine[name], gradient, atol=1e-4 * float(gradient.abs().max()) + 1e-5), name
+
+
+def test_the_cost_of_a_token_is_that_of_its_weights() -> None:
+    # A layer of Qwen: queries and outputs 32 · 32 each, keys and values 32 · 16 each, three times 32 · 48.
+    weights = 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 48
+    assert token_cost(tiny("qwen2").base_model) == 2 * weights / (4 * 32)
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+    weights = 2 * 32 * 32 + 2 * 32 * 16 + 32 * 4 + 2 * 3 * 32 * 16  # the router's, and two of four experts
+    assert token_cost(tiny("qwen3_moe", **experts).base_model) == 2 * weights / (4 * 32)

@@ -212,6 +212,23 @@ def test_without_internet_the_hub_is_given_up_at_once(monkeypatch):
         assert not hub_reachable()
 
 
+def test_what_speaks_no_http_is_no_hub(monkeypatch):
+    """pytest fails on an exception that nobody catches in the thread that asks."""
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with server.accept()[0] as line:
+                line.recv(1000)
+                line.sendall(b"ready\r\n\r\n")
+
+        other = threading.Thread(target=answer)
+        other.start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert not hub_reachable()
+        other.join()
+
+
 def test_the_hub_can_be_switched_off(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert not hub_reachable()

@@ -202,29 +202,81 @@ def test_each_rank_looks_for_the_weights_that_the_first_has_sent(
 def test_the_key_opens_the_routes_of_weights_too(
     server: WeightedServer, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpx
-
-    keys: list[str | None] = []
-    ask = httpx.request
-
-    def watched(*words: Any, **named: Any) -> Any:
-        keys.append((named.get("headers") or {}).get("Authorization"))
-        return ask(*words, **named)
-
-    monkeypatch.setattr(httpx, "request", watched)
     monkeypatch.setenv("OPENAI_API_KEY", "mine")
     check_sampler(spec(server))
-    assert set(keys) == {"Bearer mine"}
+    assert len(server.keys) > 1
+    assert set(server.keys) == {"Bearer mine"}
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "told"),
+    [
+        ("/v1/models", (200, {}, b'{"data": [oops'), "the answer is not JSON with data"),
+        ("/v1/models", (200, {"content-type": "text/html"}, b"<html>"), "the answer is not JSON with data"),
+        ("/v1/models", (200, {}, b"[1]"), "the answer is not JSON with data"),
+        ("/v1/models", (200, {}, b'{"data": null}'), "the answer is not JSON with models with an id"),
+        ("/v1/models", (200, {}, b'{"data": [{}]}'), "the answer is not JSON with models with an id"),
+        ("/v1/models", (200, {"content-encoding": "gzip"}, b"no"), "DecodingError: .*"),
+        ("/v1/models", (200, {}, b"[" * 100_000), "the answer is not JSON with data"),
+        (
+            "/v1/models",
+            (301, {"location": "http://a/v1/models"}, b""),
+            "redirected to http://a/v1/models; name .*",
+        ),
+        ("/weight_info", (200, {}, b'{"weight_ver'), "the answer is not JSON with weight_version"),
+        ("/weight_info", (200, {}, b'"mine"'), "the answer is not JSON with weight_version"),
+    ],
+)
+def test_what_a_server_answers_is_a_sentence_whatever_it_is(
+    server: WeightedServer, path: str, answer: Any, told: str
+) -> None:
+    server.misbehave = lambda asked, body: answer if asked == path else None
+    with pytest.raises(PolicyError, match=f"{path}: {told}$") as raised:  # nothing that could be resumed
+        check_sampler(spec(server))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_request_that_is_redirected_has_not_been_obeyed(server: WeightedServer, weights: Path) -> None:
+    start = start_of(weights)
+    actor = make_actor(spec(server), start)
+    server.misbehave = lambda path, body: (
+        (307, {"location": "/elsewhere"}, b"") if body.get("method") == "reload_weights" else None
+    )
+    with pytest.raises(PolicyError, match="/collective_rpc: redirected to /elsewhere; name that address"):
+        actor.refresh(start.model, 2)
+    actor.close()
+
+
+@pytest.mark.parametrize("url", ["http://[::1/v1", "http://127.0.0.1:99999/v1", "127.0.0.1:9/v1", "http://"])
+def test_what_is_no_address_is_no_sampler(url: str) -> None:
+    with pytest.raises(UsageError, match="is not the address of a server"):
+        check_sampler(f"openai:{url}")
+
+
+def test_an_address_of_a_sampler_may_have_a_query(server: WeightedServer) -> None:
+    asked: list[str] = []
+    server.misbehave = lambda path, body: asked.append(path)
+    with pytest.raises(PolicyError):  # this server takes it for a part of the path
+        check_sampler(f"openai:{server.url}/%3Fversion=2?{QUICK}")
+    assert asked == ["/v1/models?version=2"]
+
+
+def test_a_proxy_that_no_weights_could_pass_is_told(
+    server: WeightedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "foo://127.0.0.1:1")
+    with pytest.raises(UsageError, match=r"proxy or certificates cannot be used: .*foo"):
+        check_sampler(spec(server))
 
 
 def test_what_is_no_sampler_is_told_before_anything_begins(server: WeightedServer, weights: Path) -> None:
     check_sampler(spec(server))
     server.misbehave = lambda path, body: 404 if path == "/weight_info" else None
-    with pytest.raises(PolicyError, match="has no /weight_info; start it with VLLM_SERVER_DEV_MODE=1"):
+    with pytest.raises(PolicyError, match="/weight_info: the server has no such route; start it with VLLM"):
         check_sampler(spec(server))
     with pytest.raises(UsageError, match="serves tiny: name one that all have"):
         check_sampler(spec(server, options="&model=large"))
-    with pytest.raises(PolicyError, match=r"127\.0\.0\.1:9/v1/models: Connect"):
+    with pytest.raises(PolicyError, match=r"127\.0\.0\.1:9/v1/models: Connect[^;]*$"):
         check_sampler(f"openai:http://127.0.0.1:9/v1?{QUICK}")
 
 

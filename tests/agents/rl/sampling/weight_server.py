@@ -18,7 +18,9 @@ from o1coder_gym.types import Sampling
 LOADING = threading.Lock()
 """transformers loads one model at a time: two at once leave weights untied."""
 
-Misbehaviour = Callable[[str, dict[str, Any]], int | None]
+Raw = tuple[int, dict[str, str], bytes]
+"""Status, headers and content of an answer."""
+Misbehaviour = Callable[[str, dict[str, Any]], int | Raw | None]
 """Is shown path and body of each request; a status is answered at once, 0 drops the connection."""
 
 
@@ -28,6 +30,7 @@ class WeightedServer:
     Attributes:
         misbehave: See `Misbehaviour`.
         deaf: Whether it says yes to a version and keeps its own.
+        keys: What each request said of who asks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,6 +38,7 @@ class WeightedServer:
         self.misbehave: Misbehaviour = lambda path, body: None
         self.deaf = False
         self.asked: list[str] = []
+        self.keys: list[str | None] = []
         self.restart()
         server = self
 
@@ -49,19 +53,24 @@ class WeightedServer:
                 self.reply(json.loads(self.rfile.read(length) or b"{}"))
 
             def reply(self, body: dict[str, Any]) -> None:
-                status = server.misbehave(self.path, body)
-                if status == 0:
+                server.keys.append(self.headers.get("authorization"))
+                told = server.misbehave(self.path, body)
+                if told == 0:
                     self.close_connection = True
                     return
-                answer: Any = {"error": "as it was told"}
-                if status is None:
-                    status, answer = 200, server.answer(self.path, body)
-                data = json.dumps(answer).encode()
-                self.send_response(status if answer is not None else 404)
-                self.send_header("content-type", "application/json")
+                status, headers, data = told if isinstance(told, tuple) else self.usual(told, body)
+                self.send_response(status)
+                for name, value in {"content-type": "application/json", **headers}.items():
+                    self.send_header(name, value)
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def usual(self, status: int | None, body: dict[str, Any]) -> Raw:
+                answer: Any = {"error": "as it was told"}
+                if status is None:
+                    status, answer = 200, server.answer(self.path, body)
+                return status if answer is not None else 404, {}, json.dumps(answer).encode()
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
@@ -129,8 +138,8 @@ class WeightedServer:
         if body["method"] == "repack_tied":
             return {"results": [None]}
         assert body["method"] == "reload_weights"
-        found = load_file(Path(body["kwargs"]["weights_path"]) / "model.safetensors")
-        self.model.load_state_dict(found, strict=False)
+        for file in Path(body["kwargs"]["weights_path"]).glob("*.safetensors"):
+            self.model.load_state_dict(load_file(file), strict=False)
         return {"results": [None]}
 
     def name_weights(self, body: dict[str, Any]) -> Any:
