@@ -124,7 +124,7 @@ def grow(ids: Tensor, mask: Tensor | None = None, parents: Tensor | None = None)
     size = max(len(tree.ids) for tree in trees)
     # G · N against B · T tokens in the backbone. With branches the forest is no choice: a row alone cannot
     # say whose child a token is.
-    if parents is None and len(trees) * size > _WORTH * count * total:
+    if parents is None and not _pays(len(trees) * size, count * total):
         return None
     # The state that predicts a token is its parent's, which behind a branch is not the one before it.
     reads = nodes.copy()
@@ -171,11 +171,35 @@ def _join(trees: list[_Tree], row: Sequence[int]) -> int:
         shorter = min(len(row), len(tree.first))
         alike = np.equal(row[:shorter], tree.first[:shorter])
         shared = shorter if alike.all() else int(alike.argmin())
-        # Half of it or more: masks grow with N², so unlike rows in one tree cost more than they share.
-        if shared * 2 >= len(row):
+        if _are_alike(shared, len(row)):
             return index
     trees.append(_Tree(row))
     return len(trees) - 1
+
+
+def _are_alike(shared: int, length: int) -> bool:
+    """Whether a row of this length belongs into a tree with whose first row it shares so many tokens."""
+    # Half of it or more: masks grow with N², so unlike rows in one tree cost more than they share.
+    return shared * 2 >= length
+
+
+def _pays(packed: int, plain: int) -> bool:
+    """Whether so many tokens of trees are worth their masks and copies, in place of those of the rows."""
+    return packed <= _WORTH * plain
+
+
+def planned_shape(groups: Sequence[int], shared: int, own: int) -> tuple[int, int]:
+    """Returns G and N of the forest that `grow` would make of a pass; B and T where it would not pay.
+
+    Args:
+        groups: Rows of each group, ≥ 1.
+        shared: Tokens that the rows of a group begin with, and those of another one do not.
+        own: Tokens that follow in each row, of which no two rows have the first in common.
+    """
+    rows, length = sum(groups), shared + own
+    trees, nodes = len(groups), shared + max(groups) * own
+    joined = _are_alike(shared, length) and _pays(trees * nodes, rows * length)
+    return (trees, nodes) if joined else (rows, length)
 
 
 class SharedPrefixes:

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 import torch
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.models.batches.shared_prefixes import grow, share_prefixes
+from o1coder_gym.models.batches.shared_prefixes import grow, planned_shape, share_prefixes
 
 VOCABULARY = 97
 SIZES = {
@@ -174,3 +174,26 @@ def test_a_tree_has_each_shared_token_once() -> None:
 def test_rows_with_little_in_common_stay_as_they_are() -> None:
     assert grow(torch.tensor([[5, 6, 7, 8], [5, 1, 2, 3]])) is None
     assert grow(torch.tensor([[5, 6, 7, 8]])) is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "shared", "own"),
+    [
+        ([4], 6, 2),
+        ([4, 4], 4, 4),  # half of a row is enough
+        ([4, 4], 4, 5),  # less is not
+        ([6, 1], 4, 4),  # padding of the smaller tree costs more than is shared
+        ([5, 3], 30, 2),
+        ([1, 1], 6, 2),  # nothing is shared
+    ],
+)
+def test_a_planned_forest_is_as_large_as_the_one_that_grows(groups: list[int], shared: int, own: int) -> None:
+    # No two groups, and no two rows behind their prompt, have a token in common.
+    rows = [
+        [1000 * group + token for token in range(shared)] + [100 * row + 10_000 * (group + 1)] * own
+        for group, count in enumerate(groups)
+        for row in range(count)
+    ]
+    forest = grow(torch.tensor(rows))
+    found = (sum(groups), shared + own) if forest is None else tuple(forest.ids.shape)
+    assert planned_shape(groups, shared, own) == found
