@@ -61,24 +61,36 @@ ACTIVATIONS = "O1CODER_ACTIVATIONS"
 ``again``, or ``auto``, again on a GPU. It is not a setting, for no result depends on it."""
 
 
+def computes_again(on_gpu: bool) -> bool:
+    """Whether trainers compute activations again in the backward pass, see `ACTIVATIONS`.
+
+    Args:
+        on_gpu: Whether they train on a GPU, here or elsewhere.
+
+    Raises:
+        UnknownNameError: When `ACTIVATIONS` says what is not known.
+    """
+    told = {"auto": on_gpu, "kept": False, "again": True}
+    asked = os.environ.get(ACTIVATIONS, "auto")
+    if asked not in told:
+        raise UnknownNameError(f"value of {ACTIVATIONS}", asked, told)
+    return told[asked]
+
+
 def activation_checkpointing() -> dict[str, bool]:
     """Returns the training argument that saves memory, as the installed transformers calls it.
 
     TRL's default is to save it everywhere.
 
     Raises:
-        UnknownNameError: When `ACTIVATIONS` says what is not known.
+        UnknownNameError: As by `computes_again`.
     """
     import torch
     from transformers import TrainingArguments
 
     new = "activation_checkpointing"  # since 5.24, where the other name warns
     name = new if any(field.name == new for field in fields(TrainingArguments)) else "gradient_checkpointing"
-    told = {"auto": torch.cuda.is_available(), "kept": False, "again": True}
-    asked = os.environ.get(ACTIVATIONS, "auto")
-    if asked not in told:
-        raise UnknownNameError(f"value of {ACTIVATIONS}", asked, told)
-    return {name: told[asked]}
+    return {name: computes_again(torch.cuda.is_available())}
 
 
 def load_weights(

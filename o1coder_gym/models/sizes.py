@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from o1coder_gym.errors import WeightsError
+from o1coder_gym.models.batches.shared_prefixes import token_cost
 from o1coder_gym.models.lookup import KNOWN_MODELS, find_model, unknown_model
 from o1coder_gym.models.training.arguments import lora
 from o1coder_gym.runs.hub import hub_reachable
@@ -31,6 +32,7 @@ class Sizes:
         cached: Numbers that a token leaves in the cache of keys and values.
         kept: Numbers that a token leaves in the blocks for the backward pass.
         kept_by_layer: Those of one block.
+        token_cost: See `models.batches.shared_prefixes.token_cost`.
     """
 
     parameters: int
@@ -41,6 +43,7 @@ class Sizes:
     cached: int
     kept: int
     kept_by_layer: int
+    token_cost: float
 
 
 def sizes_of(name: str, lora_rank: int = 0) -> Sizes:
@@ -66,6 +69,7 @@ def sizes_of(name: str, lora_rank: int = 0) -> Sizes:
         raise WeightsError(f"{name} is no model whose size can be told: {_first_line(error)}") from error
     parameters = sum(weight.numel() for weight in model.parameters())
     text = config.get_text_config()
+    cost = token_cost(model.base_model)  # without adapters, as prefixes are shared
     if lora_rank:
         from peft import get_peft_model
 
@@ -84,6 +88,7 @@ def sizes_of(name: str, lora_rank: int = 0) -> Sizes:
         cached=2 * layers * heads * head,
         kept=kept,
         kept_by_layer=kept // layers,
+        token_cost=cost,
     )
 
 

@@ -44,6 +44,9 @@ class Chosen:
     urls: tuple[str, ...] = ()
 
 
+GPU_SHARE = 0.45
+"""Of a GPU's memory for vLLM, where none is asked for; the trainer needs the rest."""
+
 KINDS = {"hf": HFSettings, "vllm": VLLMSettings, "openai": ServerSettings}
 
 
@@ -66,3 +69,16 @@ def read_sampler(text: str) -> Chosen:
         )
     given = bind(field_parameters(kind), spec.arguments, f"sampler {text!r}: ")
     return Chosen(kind(**given), named, urls)
+
+
+def check_shared(chosen: Chosen, ranks: int) -> None:
+    """Checks that ranks can share a sampler.
+
+    Raises:
+        UsageError: When there are several and it is vLLM in this process, which would take them for its own.
+    """
+    if ranks > 1 and isinstance(chosen.settings, VLLMSettings):
+        raise UsageError(
+            f"sampler vllm in {ranks} processes: start a vLLM server for each GPU that is to sample, and "
+            "give --sampler openai:URL,URL"
+        )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from o1coder_gym.agents.rl.sampling.actors import Actor, Start
-from o1coder_gym.agents.rl.sampling.choice import ServerSettings, read_sampler
+from o1coder_gym.agents.rl.sampling.choice import ServerSettings, check_shared, read_sampler
 from o1coder_gym.errors import require
 from o1coder_gym.policies import HFSettings, VLLMSettings
+from o1coder_gym.runs import ranks
 
 
 def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
@@ -44,14 +45,15 @@ def make_actor(sampler: str, start: Start, *, sleeps: bool = True) -> Actor:
 
 
 def check_sampler(sampler: str) -> None:
-    """Checks, before a run folder exists, that a sampler is available.
+    """Checks, before a run folder exists, that a sampler is available to all ranks.
 
     Raises:
-        UsageError: When the spec makes no sense.
+        UsageError: When the spec makes no sense, or as by `check_shared`.
         MissingExtraError: When a package is not installed.
         PolicyError: When a server does not answer, or takes no weights.
     """
     chosen = read_sampler(sampler)
+    check_shared(chosen, ranks.count())
     if isinstance(chosen.settings, VLLMSettings):
         require("vllm", "vllm")
     if isinstance(chosen.settings, ServerSettings):

@@ -7,16 +7,12 @@ from typing import Any
 
 from o1coder_gym.agents.rl.episodes import Episode
 from o1coder_gym.agents.rl.sampling.actors import Draw, Start, tagged
-from o1coder_gym.agents.rl.sampling.choice import Chosen
+from o1coder_gym.agents.rl.sampling.choice import GPU_SHARE, Chosen, check_shared
 from o1coder_gym.agents.rl.sampling.weights import merged_weights, passing_folder, save_adapter
-from o1coder_gym.errors import UsageError
 from o1coder_gym.policies import LanguageModelPolicy, VLLMSettings
 from o1coder_gym.policies.vllm.trained import TrainedVLLM
 from o1coder_gym.runs import ranks
 from o1coder_gym.steps.formats import StepFormat
-
-GPU_SHARE = 0.45
-"""Of a GPU's memory for vLLM, where none is asked for; the trainer needs the rest."""
 
 
 class VLLMActor:
@@ -73,16 +69,12 @@ def make_vllm_actor(start: Start, chosen: Chosen, *, sleeps: bool) -> VLLMActor:
         sleeps: Whether the device's memory is the trainer's alone between two batches.
 
     Raises:
-        UsageError: When there are several processes, which vLLM would take for its own.
+        UsageError: As by `check_shared`.
         MissingExtraError: When vllm is not installed.
     """
     import torch
 
-    if (count := ranks.count()) > 1:
-        raise UsageError(
-            f"sampler vllm in {count} processes: start a vLLM server for each GPU that is to sample, and "
-            "give --sampler openai:URL,URL"
-        )
+    check_shared(chosen, ranks.count())
     assert isinstance(chosen.settings, VLLMSettings)
     # Defaults that follow from the training; what the user asked for stays.
     own = {

@@ -90,14 +90,14 @@ def plan(settings: PlanSettings) -> None:
         print(to_json(found.to_row()))
         return
     console, table = Console(), Table("memory of a device", "GiB", box=None)
-    for name, size in (*found.memory.items(), ("all", found.device_memory)):
+    for name, size in (*found.memory.items(), ("at once", found.device_memory)):
         table.add_row(name, f"{size / 2**30:.2f}")
     console.print(table)
     room = "has room" if found.fits else "has no room"
     lines = (
         f"{settings.machine}: {gib(found.there)}, {room}",
         f"{found.parameters:,} parameters, {found.learned:,} learned",
-        f"{found.sampled:,} tokens sampled, {found.trained:,} computed in training",
+        f"{found.sampled:,} tokens sampled, {found.trained:,} learned from, {found.scored:,} scored",
         ", ".join(f"{_duration(hours)} of {part}" for part, hours in found.hours.items())
         + ", judging not counted",
     )

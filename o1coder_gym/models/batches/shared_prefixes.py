@@ -148,7 +148,7 @@ def grow(
     # N, of the largest tree; the others are padded to it.
     size = max(len(tree.ids) for tree in trees)
     # With branches the forest is no choice: a row alone cannot say whose child a token is.
-    if parents is None and len(trees) * _paid(size, cost) > _WORTH * count * _paid(total, cost):
+    if parents is None and not _pays((len(trees), size), (count, total), cost):
         return None
     # The state that predicts a token is its parent's, which behind a branch is not the one before it.
     reads = nodes.copy()
@@ -197,6 +197,12 @@ def _paid(nodes: int, cost: float) -> float:
     return cost * nodes + nodes**2
 
 
+def _pays(packed: tuple[int, int], plain: tuple[int, int], cost: float) -> bool:
+    """Whether G trees of N nodes are worth their masks and copies, in place of B rows of T tokens."""
+    (trees, nodes), (rows, length) = packed, plain
+    return trees * _paid(nodes, cost) <= _WORTH * rows * _paid(length, cost)
+
+
 def _grouped(rows: Sequence[_Row], cost: float, *, straight: bool) -> list[list[int]]:
     """Returns which rows make up a tree each.
 
@@ -233,6 +239,29 @@ def _grouped(rows: Sequence[_Row], cost: float, *, straight: bool) -> list[list[
         families[family_of[index]].append(number)
     parts = (np.array_split(members, family_of.count(family)) for family, members in enumerate(families))
     return [part.tolist() for family in parts for part in family]
+
+
+def planned_shape(groups: Sequence[int], shared: int, own: int, cost: float) -> tuple[int, int]:
+    """Returns G and N of the forest that `grow` would make of a pass; B and T where it would not pay.
+
+    Args:
+        groups: Rows of each group, ≥ 1.
+        shared: Tokens that the rows of a group begin with, and those of another one do not.
+        own: Tokens that follow in each row, of which no two rows have the first in common.
+        cost: See `token_cost`.
+    """
+    group_of = [group for group, rows in enumerate(groups) for _ in range(rows)]
+    plain = len(group_of), shared + own
+    # A token is the number of its group, then that of its row: what is shared is told by where it stands.
+    rows = [
+        [(group, place - 1) for place in range(shared)]
+        + [(len(groups) + row, shared + place - 1) for place in range(own)]
+        for row, group in enumerate(group_of)
+    ]
+    trees = _grouped(rows, cost, straight=True)
+    nodes = max(shared * len({group_of[row] for row in tree}) + own * len(tree) for tree in trees)
+    packed = len(trees), nodes
+    return packed if _pays(packed, plain, cost) else plain
 
 
 def token_cost(backbone: Any) -> float:

@@ -115,7 +115,7 @@ def train_once(training: Assembly, check: Callable[[], object]) -> TrainingResul
 
 
 PEAK = "peak_memory_gib"
-"""Figure of a training: the most memory that a rank has taken, in GiB."""
+"""Figure of a training: the most memory that a rank has taken since the last start or resumption, in GiB."""
 
 
 def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
@@ -143,7 +143,8 @@ def run(trainer: Any, checkpoint: str | None) -> dict[str, Any]:
         trainer.model = whole(trainer.model)
     taken = max(ranks.gathered(peak.size))
     each = f" on each of {ranks.count()} ranks at most" if ranks.count() > 1 else ""
-    notes().print(f"peak memory: {gib(taken)}{each}", highlight=False)
+    since = " since the resumption" if checkpoint is not None else ""
+    notes().print(f"peak memory{since}: {gib(taken)}{each}", highlight=False)
     return metrics | {PEAK: taken / (1 << 30)}
 
 

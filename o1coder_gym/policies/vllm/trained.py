@@ -112,7 +112,7 @@ class TrainedVLLM(VLLMEngine):
         engine, _ = self._ready()
         with self._counting:  # calls come from several threads
             if self._sleeps and not self._wakers:
-                self._batch.alone(engine, engine.wake_up)
+                self._batch.alone(engine, lambda: _wake(engine))
             self._wakers += 1
         try:
             yield
@@ -137,6 +137,14 @@ class TrainedVLLM(VLLMEngine):
             self._batch.alone(loaded[0], loaded[0].llm_engine.engine_core.shutdown)
             del loaded
             gc.collect()
+
+
+def _wake(engine: Any) -> None:
+    import torch
+
+    # What the trainer has freed torch keeps for it, and vLLM takes its memory from the device.
+    torch.cuda.empty_cache()
+    engine.wake_up()
 
 
 def room_for(rank: int) -> int:

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 import torch
 
 from o1coder_gym.errors import O1CoderError
-from o1coder_gym.models.batches.shared_prefixes import grow, share_prefixes, token_cost
+from o1coder_gym.models.batches.shared_prefixes import grow, planned_shape, share_prefixes, token_cost
 
 VOCABULARY = 97
 SIZES = {
@@ -256,3 +256,31 @@ def test_the_cost_of_a_token_is_that_of_its_weights() -> None:
     experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
     weights = 2 * 32 * 32 + 2 * 32 * 16 + 32 * 4 + 2 * 3 * 32 * 16  # the router's, and two of four experts
     assert token_cost(tiny("qwen3_moe", **experts).base_model) == 2 * weights / (4 * 32)
+
+
+@pytest.mark.parametrize("cost", [1.0, 60.0, 6144.0])
+@pytest.mark.parametrize(
+    ("groups", "shared", "own"),
+    [
+        ([4], 6, 2),
+        ([4, 4], 4, 4),
+        ([4, 4], 4, 9),
+        ([6, 1], 4, 4),
+        ([5, 3], 30, 2),
+        ([1, 1], 6, 2),
+        ([16], 40, 20),
+    ],
+)
+def test_a_planned_forest_is_as_large_as_the_one_that_grows(
+    groups: list[int], shared: int, own: int, cost: float
+) -> None:
+    # No two groups, and no two rows behind their prompt, have a token in common.
+    rows = [
+        [1000 * group + token for token in range(shared)]
+        + [100 * row + 10_000 * (group + 1) + token for token in range(own)]
+        for group, count in enumerate(groups)
+        for row in range(count)
+    ]
+    forest = grow(torch.tensor(rows), cost=cost)
+    found = (sum(groups), shared + own) if forest is None else tuple(forest.ids.shape)
+    assert planned_shape(groups, shared, own, cost) == found

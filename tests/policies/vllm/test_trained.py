@@ -160,3 +160,20 @@ def test_weights_of_which_half_may_be_new_are_not_sampled_with(
         trained.take_adapter(tmp_path, 1)
     with pytest.raises(PolicyError, match="failed in an earlier request"):
         trained.generate([asked()])
+
+
+def test_what_the_trainer_has_freed_is_the_devices_before_vllm_wakes(
+    monkeypatch: pytest.MonkeyPatch, machine: Machine
+) -> None:
+    import torch
+
+    done: list[str] = []
+    monkeypatch.setattr(engine, "require", lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: done.append("freed"))
+    monkeypatch.setattr(machine, "wake_up", lambda: done.append("awake"), raising=False)
+    monkeypatch.setattr(machine, "sleep", lambda level: done.append("asleep"), raising=False)
+    sleeper = Told("tiny", lora_rank=1, sleeps=True)
+    monkeypatch.setattr(sleeper, "_loaded", (machine, SimpleNamespace()))
+    with sleeper.awake(), sleeper.awake():
+        assert done == ["freed", "awake"]
+    assert done[2:] == ["asleep"]

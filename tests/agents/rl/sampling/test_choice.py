@@ -2,7 +2,9 @@
 
 import pytest
 
+from o1coder_gym.agents.rl.sampling import making
 from o1coder_gym.agents.rl.sampling.choice import ServerSettings, read_sampler
+from o1coder_gym.agents.rl.sampling.making import check_sampler
 from o1coder_gym.agents.rl.settings import RLSettings
 from o1coder_gym.errors import UsageError
 from o1coder_gym.policies import HFSettings, VLLMSettings
@@ -47,3 +49,14 @@ def test_runs_of_earlier_versions_and_of_other_addresses_go_on() -> None:
     assert RLSettings(sampler="hf?max_rows=4").to_row() == RLSettings().to_row()
     one, other = (RLSettings(sampler=f"openai:http://a:{port}/v1") for port in (1, 2))
     assert one.to_row() == other.to_row() != row
+
+
+def test_vllm_is_not_shared_by_ranks_which_is_told_before_there_is_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(making, "require", lambda *_: None)
+    check_sampler("vllm")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="sampler vllm in 2 processes: start a vLLM server for each GPU"):
+        check_sampler("vllm?kv_gib=1")
+    check_sampler("hf")
