@@ -119,8 +119,11 @@ def test_results_are_read_from_all_parts_of_a_run(tmp_path: Path) -> None:
         with RunFolder.open(tmp_path / f"shard-{number}", {}) as folder:
             folder.append(RESULTS, row(number, "mcts", True).to_row())
     assert [found.task_id for found in read_results(tmp_path)] == ["p/0", "p/1"]
-    with pytest.raises(UsageError, match="no results"):
+    with pytest.raises(UsageError, match="no such folder"):
         read_results(tmp_path / "shard-7")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no results"):
+        read_results(tmp_path / "empty")
 
 
 def test_a_part_in_which_all_has_failed_is_read_too(tmp_path: Path) -> None:

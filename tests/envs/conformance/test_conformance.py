@@ -394,7 +394,7 @@ def test_broken_agents_are_named(toy, clause: str, agent) -> None:
 
 def test_a_query_without_a_list_is_told_what_to_do(toy) -> None:
     agent: Any = single_query
-    with pytest.raises(ConformanceError, match=r"queries: Propose, Ask, .*; wrap a single query in a list$"):
+    with pytest.raises(ConformanceError, match=r"lists of Propose, Ask, .*; wrap a single query in a list$"):
         conformance.check_agent(agent, toy.shared, toy.policy, task_ids=["toy/0"])
 
 
