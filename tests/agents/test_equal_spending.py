@@ -40,7 +40,7 @@ def test_all_agents_spend_the_same_samples_and_programs(toy: ModuleType, spec: s
         ("self_repair:starts=3", 15),
         ("beam:beams=1", 4 * 5),  # 2 · 2 at each of five depths
         ("diverse_beam:beams=1,groups=2", 4 * 5),
-        ("mcts:simulations=0", 0),
+        ("mcts:simulations=1", 5),
         ("puct:simulations=1", 5),
         ("ab_mcts:simulations=2", 10),
     ],

@@ -160,8 +160,10 @@ def test_a_checkpoint_becomes_a_model(model: Path, process_data: ProcessData, tm
     for step, told in ((3, "no checkpoint of step 3; it has: 2, 4"), (9, "of step 9")):
         with pytest.raises(O1CoderError, match=told):
             export_policy(tmp_path, step=step)
-    with pytest.raises(O1CoderError, match="it has: none"):
-        export_policy(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    for name, told in (("nothing", "no such folder"), ("empty", "it has: none")):
+        with pytest.raises(O1CoderError, match=told):
+            export_policy(tmp_path / name)
 
 
 def test_a_training_is_pushed_also_when_it_was_finished_before(
