@@ -87,7 +87,7 @@ def test_ranks_that_do_not_meet_are_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         place = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
-        # in a process of its own: one that belongs to a group already, as another test has made it, joins none
+        # in a process of its own: one that belongs to a group already, as of another test, joins none
         found = subprocess.run(
             [sys.executable, "-c", "from o1coder_gym.runs import ranks; ranks.join()"],
             env=os.environ | place | {"MASTER_PORT": port},
