@@ -44,6 +44,7 @@ from o1coder_gym.problems.answers.programs import submission
 from o1coder_gym.problems.loading import load_rows
 from o1coder_gym.problems.rows import ProblemRow, case_to_json
 from o1coder_gym.process_data import LabelRule, PairRow, PairRule, ProcessData
+from o1coder_gym.runs.seeds import derive_stream
 from o1coder_gym.sandbox import default_judge
 from o1coder_gym.settings import AtLeastOne, Checked
 from o1coder_gym.settings.groups import Seed, SetName
@@ -196,7 +197,8 @@ def sampled(row: ProblemRow, policy: str, settings: CotrainingSettings) -> tuple
 def _drafted(row: ProblemRow, generator: str, settings: CotrainingSettings) -> tuple[str, ...]:
     asked = template.instruction(row.problem, None)
     root, n = State(row.problem.task_id), settings.drafts
-    request = PolicyRequest(row.problem, root, n, _DRAWN, settings.seed, asked)
+    seed = derive_stream(settings.seed, "drafts", row.problem.task_id)
+    request = PolicyRequest(row.problem, root, n, _DRAWN, seed, asked)
     (answers,) = _policy(generator, settings).propose([request])
     return tuple(one.text for one in answers)
 
