@@ -295,7 +295,7 @@ def finished_rows(plan: Plan, folder: RunFolder) -> list[ResultRow]:
     """Returns the rows of the tasks that are done; drops those of the others from the folder.
 
     A task is one agent with one seed on one problem, and done when the row of each budget is there, for the
-    blind control also those of the oracle: a file that was cut may hold some of them. Such a task is done
+    random control also those of the oracle: a file that was cut may hold some of them. Such a task is done
     again, and its rows are written again.
     """
     found = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
@@ -318,7 +318,7 @@ def _rows_of(plan: Plan, spec: str) -> list[tuple[str, Budget]]:
 
 
 def _oracle_of(spec: str) -> str:
-    """Names the oracle that chooses among the programs of a blind control."""
+    """Names the oracle that chooses among the programs of a random control."""
     return spec.replace(RANDOM_PICK, ORACLE, 1)
 
 
@@ -454,7 +454,7 @@ class _Answers:
         )
 
     def _oracle(self, task_id: str, blind: _Answer, programs: Sequence[State]) -> _Answer:
-        """Chooses among the programs of a blind control with the hidden tests."""
+        """Chooses among the programs of a random control with the hidden tests."""
         verdicts = self._evaluation.evaluate_batch([(task_id, program.code or "") for program in programs])
         # One that the judge could not decide may be the solution: without another one it is the choice.
         ranks = [
