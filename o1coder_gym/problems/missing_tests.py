@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from o1coder_gym.errors import first_of
 from o1coder_gym.problems.rows import ProblemRow
 from o1coder_gym.types import Problem, Tests
 
@@ -51,6 +52,5 @@ def without_hidden_tests(rows: Sequence[ProblemRow]) -> str:
 def _line(lacking: Sequence[str], total: int, what: str) -> str:
     if not lacking:
         return ""
-    names = ", ".join(lacking[:NAMED]) + (", …" if len(lacking) > NAMED else "")
     have = "has" if len(lacking) == 1 else "have"
-    return f"{len(lacking)} of {total} problems {have} {what} ({names})"
+    return f"{len(lacking)} of {total} problems {have} {what} ({first_of(lacking, NAMED)})"

@@ -164,14 +164,11 @@ def configuration_of(out: Path) -> str:
     Raises:
         JournalError: When a configuration cannot be read.
     """
-    found = {path.parent.relative_to(out).as_posix(): read_config(path.parent) for path in _configs(out)}
+    folders = sorted(path.parent for path in out.rglob("config.json"))
+    found = {folder.relative_to(out).as_posix(): read_config(folder) for folder in folders}
     begun = {name: one["config"] for name, one in found.items() if one is not None and "config" in one}
     planned = {name: config for name, config in begun.items() if not config.keys().isdisjoint(_PLANNED)}
     return config_hash(planned) if planned else ""
-
-
-def _configs(out: Path) -> list[Path]:
-    return sorted(out.rglob("config.json"))
 
 
 def stored_figures(name: str, scale: Scale, path: Path = FIGURES_FILE) -> Stored:

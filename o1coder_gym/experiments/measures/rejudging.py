@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import o1coder_gym
-from o1coder_gym.errors import UsageError
+from o1coder_gym.errors import UsageError, first_of
 from o1coder_gym.experiments.benchmark import JUDGE_FAILED
 from o1coder_gym.experiments.training.tcg import Track, untracked
 from o1coder_gym.problems.hidden_tests import Evaluation, HiddenVerdict
 from o1coder_gym.problems.loading import load_rows
-from o1coder_gym.problems.missing_tests import Warn, warn_of, without_hidden_tests
+from o1coder_gym.problems.missing_tests import NAMED, Warn, warn_of, without_hidden_tests
 from o1coder_gym.reporting.report_files import write_report
 from o1coder_gym.reporting.results import FAILURES, ORACLE, RESULTS, ResultRow, counted, read_results
 from o1coder_gym.reporting.results.rows import file_name
@@ -62,7 +62,7 @@ class Rejudged:
         unanswered = sum(_unanswered(row) for row in self.results)
         without = sum(row.code is None for row in self.results) - unanswered
         lacking = ", ".join(
-            f"{counted(len(tasks), 'problem')} of {name} ({_first(tasks)})"
+            f"{counted(len(tasks), 'problem')} of {name} ({first_of(tasks, NAMED)})"
             for name, tasks in self.unknown.items()
         )
         told = {
@@ -188,10 +188,6 @@ def _by_set(rows: Sequence[ResultRow]) -> dict[str, tuple[str, ...]]:
     sets = Counter((file_name(row.problems), row.task_id) for row in rows)
     names = dict.fromkeys(name for name, _ in sets)
     return {name: tuple(task_id for one, task_id in sets if one == name) for name in names}
-
-
-def _first(tasks: Sequence[str], shown: int = 3) -> str:
-    return ", ".join(tasks[:shown]) + (", …" if len(tasks) > shown else "")
 
 
 def _numbered(notes: Sequence[str]) -> dict[str, str]:

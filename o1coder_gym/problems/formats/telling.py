@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from o1coder_gym.errors import ProblemFileError
+from o1coder_gym.errors import ProblemFileError, first_of
 from o1coder_gym.problems.formats.row_format import Converter, Origin, RowFormat
 from o1coder_gym.problems.rows import LEFT_OUT, ProblemRow, problem_row_from_json
 from o1coder_gym.specs import registry
@@ -67,5 +67,4 @@ def _share(fields: frozenset[str], raw: Mapping[str, object]) -> float:
 
 
 def _listed(names: Iterable[str]) -> str:
-    found = [repr(str(name)) for name in names]
-    return ", ".join(found[:8]) + (", …" if len(found) > 8 else "")
+    return first_of([repr(str(name)) for name in names], 8)
