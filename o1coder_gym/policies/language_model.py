@@ -114,7 +114,12 @@ class LanguageModelPolicy:
             problem: The question.
             state: Where the next step is asked for.
             history: As `PolicyRequest.history`; the tokens of a step that has none are encoded from its text.
+
+        Raises:
+            UsageError: When it is longer than the state.
         """
+        if len(history) > state.depth:
+            raise UsageError(f"a history of {len(history)} proposals for a state of {state.depth} steps")
         key = (problem, state, tuple(one and one.token_ids for one in history))
         with self._lock:
             if ids := self._prompt_ids.get(key):

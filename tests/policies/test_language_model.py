@@ -95,6 +95,12 @@ def test_a_prompt_depends_on_the_request_alone():
     assert prompts == [LanguageModelPolicy(engine).prompt_ids(PROBLEM, child, history) for history in asked]
 
 
+def test_a_history_longer_than_the_state_is_refused():
+    policy = LanguageModelPolicy(Merging())
+    with pytest.raises(UsageError, match="a history of 1 proposals for a state of 0 steps"):
+        policy.propose([PolicyRequest(PROBLEM, ROOT, 1, history=(Proposal("x", 1),))])
+
+
 def test_what_follows_a_step_that_was_not_sampled_keeps_its_tokens():
     engine = Merging()
     policy = LanguageModelPolicy(engine)

@@ -122,6 +122,9 @@ def rejudge(
     with RunFolder.open(out, config, resume=resume) as folder:
         evaluation = Evaluation(tested, judge or default_judge(), log=folder)
         begun = [_begun(row, config) for row in asked]
+        answers = set(map(_answer, begun))
+        # What was said of an answer that the run no longer has, or has otherwise now, is no verdict on it.
+        folder.keep(RESULTS, lambda row: _answer(ResultRow.from_row(row)) in answers)
         results = [ResultRow.from_row(row) for row in folder.rows(RESULTS)]
         done = {_key(row) for row in results}
         # A search that failed stays a failure, which is written once.
@@ -181,6 +184,10 @@ def _unanswered(row: ResultRow) -> bool:
 
 def _key(row: ResultRow) -> tuple[object, ...]:
     return row.setting, row.seed, row.task_id, row.run
+
+
+def _answer(row: ResultRow) -> tuple[object, ...]:
+    return *_key(row), row.code
 
 
 def _by_set(rows: Sequence[ResultRow]) -> dict[str, tuple[str, ...]]:

@@ -159,6 +159,17 @@ def test_a_row_that_the_judge_of_the_run_failed_on_is_judged(tmp_path: Path, plu
     assert [(one.outcome, one.error) for one in made.results] == [(Outcome.PASS, "")]
 
 
+def test_an_answer_that_the_run_has_no_longer_is_not_judged_by_what_was_said_of_it(
+    tmp_path: Path, plus: str
+) -> None:
+    run = of_run(tmp_path / "run", row("p/0", "greedy", RIGHT), row("p/1", "greedy", RIGHT))
+    rejudge(run, tmp_path / "out", plus)
+    of_run(run, row("p/0", "greedy", NEARLY))  # sampled again, and the other one not yet
+    made = rejudge(run, tmp_path / "out", plus, resume=True)
+    assert [(one.task_id, one.outcome) for one in made.results] == [("p/0", Outcome.WRONG_ANSWER)]
+    assert read_results(tmp_path / "out") == list(made.results)
+
+
 def test_folders_are_kept_apart(tmp_path: Path, plus: str) -> None:
     run = of_run(tmp_path / "run", row("p/0", "greedy", RIGHT))
     for out in (run, run / "plus", tmp_path):
